@@ -1,0 +1,244 @@
+"""The bundle: a policy folder compiled, named by its digest, verified whenever it is loaded.
+
+Proxy and engine share a folder of bundles; each bundle is a folder named by its digest::
+
+    <root>/<digest>/manifest.json        sha256 of each member; the digest is the sha256 of this
+                   /targets.json         what each target asks for
+                   /phrases.json         normalised phrases, target index, strength
+                   /tenants.json         API keys as sha256, exemptions
+                   /examples.safetensors unit sentence vectors [n, d] float32, targets [n] int32
+
+A bundle is written beside its place and renamed into it, so a reader sees all of it or none. It
+holds the protected phrases in clear: it is written readable by its owner and group only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+from safetensors.numpy import load as load_tensors
+from safetensors.numpy import save as save_tensors
+
+from guard.errors import BundleError
+
+FORMAT: Final = 1
+# The phrase that every bundle forbids for the canary's own target; see guard/plan.py.
+CANARY_TARGET: Final = "_canary"
+CANARY_PHRASE: Final = "unlearn guard canary"
+
+Strength = Literal["hard", "soft"]
+Mode = Literal["enforce", "observe"]
+Respond = Literal["suppress", "refuse", "observe"]
+ContextAction = Literal["redact", "drop", "refuse", "allow"]
+OnError = Literal["closed", "open"]
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class BundleTarget:
+    """One forget target, ready to enforce.
+
+    Attributes:
+        expires: last day that the target holds, ISO 8601, or empty for never.
+        threshold: least cosine similarity to one of its examples that counts as a detection.
+        aliases: normalised names; an occurrence in a text is a detection.
+    """
+
+    id: str
+    title: str
+    reason: str
+    owner: str
+    mode: Mode
+    respond: Respond
+    refusal: str
+    context: ContextAction
+    always: bool
+    expires: str
+    threshold: float
+    aliases: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BundlePhrase:
+    """A forbidden phrase: normalised words, index of its target, and how hard it is forbidden."""
+
+    text: str
+    target: int
+    strength: Strength
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    """Who may call, by sha256 of their API keys, and which targets do not bind them."""
+
+    name: str
+    key_digests: tuple[str, ...]
+    exempt: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bundle:
+    """A compiled policy.
+
+    Attributes:
+        examples: [n, d] float32, rows of unit length, the encoder's vectors of example prompts.
+        example_targets: [n] int32, index of the target of each row.
+        encoder: digest of the encoder that made ``examples``; another encoder must not be used.
+    """
+
+    digest: str
+    targets: tuple[BundleTarget, ...]
+    phrases: tuple[BundlePhrase, ...]
+    tenants: tuple[Tenant, ...] = ()
+    on_error: OnError = "closed"
+    encoder: str = ""
+    examples: npt.NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+    example_targets: npt.NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
+
+    def index_of(self, target_id: str) -> int:
+        """Position of a target in ``targets``.
+
+        Raises:
+            KeyError: no such target.
+        """
+        for index, target in enumerate(self.targets):
+            if target.id == target_id:
+                return index
+        raise KeyError(target_id)
+
+
+def canonical_json(value: object) -> bytes:
+    """One byte string per value: sorted keys, no spaces, UTF-8."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def write_bundle(
+    root: Path,
+    *,
+    targets: Sequence[BundleTarget],
+    phrases: Sequence[BundlePhrase],
+    tenants: Sequence[Tenant] = (),
+    on_error: OnError = "closed",
+    encoder: str = "",
+    examples: npt.NDArray[np.float32] | None = None,
+    example_targets: npt.NDArray[np.int32] | None = None,
+) -> Bundle:
+    """Write a bundle below ``root`` (made if absent) and return it as it will be loaded.
+
+    The canary's target and phrase are added; the same content gives the same digest.
+    """
+    canary = BundleTarget(
+        id=CANARY_TARGET, title="canary", reason="safety", owner="", mode="enforce",
+        respond="suppress", refusal="", context="allow", always=False, expires="",
+        threshold=2.0, aliases=(),
+    )  # fmt: skip
+    all_targets = (*targets, canary)
+    all_phrases = (*phrases, BundlePhrase(CANARY_PHRASE, len(targets), "hard"))
+    vectors = np.zeros((0, 0), np.float32) if examples is None else examples
+    owners = np.zeros(0, np.int32) if example_targets is None else example_targets
+    members = {
+        "targets.json": canonical_json(
+            {"targets": [asdict(t) for t in all_targets], "on_error": on_error}
+        ),
+        "phrases.json": canonical_json([[p.text, p.target, p.strength] for p in all_phrases]),
+        "tenants.json": canonical_json([asdict(t) for t in tenants]),
+        "examples.safetensors": save_tensors({"examples": vectors, "targets": owners}),
+    }
+    manifest = canonical_json(
+        {
+            "format": FORMAT,
+            "encoder": encoder,
+            "members": {name: hashlib.sha256(data).hexdigest() for name, data in members.items()},
+        }
+    )
+    digest = hashlib.sha256(manifest).hexdigest()
+    place = root / digest
+    if not place.exists():
+        _write_folder(root, place, {**members, "manifest.json": manifest})
+    return load_bundle(root, digest)
+
+
+def _write_folder(root: Path, place: Path, members: Mapping[str, bytes]) -> None:
+    root.mkdir(parents=True, exist_ok=True, mode=0o750)
+    aside = root / f".{place.name[:16]}-{secrets.token_hex(4)}"
+    aside.mkdir(mode=0o750)
+    try:
+        for name, data in members.items():
+            with os.fdopen(os.open(aside / name, os.O_WRONLY | os.O_CREAT, 0o640), "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+        aside.rename(place)
+    except OSError:
+        shutil.rmtree(aside, ignore_errors=True)
+        if not place.exists():  # lost no race: a real failure
+            raise
+
+
+def load_bundle(root: Path, digest: str) -> Bundle:
+    """Load and verify the bundle of that digest.
+
+    Raises:
+        BundleError: not there, altered in any byte, or of another format.
+    """
+    if not _DIGEST.fullmatch(digest):
+        raise BundleError("bundle digest is not 64 hex digits", fix="send a plan made by the proxy")
+    place = root / digest
+    manifest_bytes = _read(place, "manifest.json")
+    _verify(manifest_bytes, digest, place, "manifest.json")
+    manifest: dict[str, Any] = json.loads(manifest_bytes)
+    if manifest.get("format") != FORMAT:
+        raise BundleError(
+            f"bundle {digest[:12]} has format {manifest.get('format')}, this version reads {FORMAT}",
+            fix="compile the policy again with this version",
+        )
+    members = {name: _read(place, name) for name in manifest["members"]}
+    for name, data in members.items():
+        _verify(data, manifest["members"][name], place, name)
+    head = json.loads(members["targets.json"])
+    tensors = load_tensors(members["examples.safetensors"])
+    return Bundle(
+        digest=digest,
+        targets=tuple(
+            BundleTarget(**{**row, "aliases": tuple(row["aliases"])}) for row in head["targets"]
+        ),
+        phrases=tuple(BundlePhrase(*row) for row in json.loads(members["phrases.json"])),
+        tenants=tuple(
+            Tenant(row["name"], tuple(row["key_digests"]), tuple(row["exempt"]))
+            for row in json.loads(members["tenants.json"])
+        ),
+        on_error=head["on_error"],
+        encoder=manifest["encoder"],
+        examples=tensors["examples"],
+        example_targets=tensors["targets"],
+    )
+
+
+def _read(place: Path, name: str) -> bytes:
+    try:
+        return (place / name).read_bytes()
+    except OSError as error:
+        raise BundleError(
+            f"bundle {place.name[:12]} has no readable `{name}` ({error.strerror})",
+            fix="share the proxy's bundle folder with the engine, or compile the policy again",
+        ) from error
+
+
+def _verify(data: bytes, expected: str, place: Path, name: str) -> None:
+    if hashlib.sha256(data).hexdigest() != expected:
+        raise BundleError(
+            f"bundle {place.name[:12]}: `{name}` does not match its digest",
+            fix="delete the bundle folder and compile the policy again",
+        )
