@@ -201,7 +201,7 @@ def load_bundle(root: Path, digest: str) -> Bundle:
     manifest: dict[str, Any] = json.loads(manifest_bytes)
     if manifest.get("format") != FORMAT:
         raise BundleError(
-            f"bundle {digest[:12]} has format {manifest.get('format')}, this version reads {FORMAT}",
+            f"bundle {digest[:12]} has format {manifest.get('format')}, not {FORMAT}",
             fix="compile the policy again with this version",
         )
     members = {name: _read(place, name) for name in manifest["members"]}
