@@ -1,0 +1,154 @@
+"""The output scanner: releases a streamed answer as soon as no forbidden phrase can begin in it.
+
+The engine's ban is the first net; this is the second, on the text that leaves the proxy, so that a
+phrase is never released even in part by an engine that failed. A match is what
+``guard.phrases.PhraseAutomaton`` finds: normalised words that stand whole.
+
+What is held back begins at the first letter of the longest phrase that the text read so far may
+still be part of, and is therefore never longer than the longest phrase plus the separators and
+invisible characters written between its letters. Work per code point is constant on average.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+
+from guard.bundle import BundlePhrase
+from guard.normalise import SEP, fold
+from guard.phrases import PhraseAutomaton
+
+
+class Scanner:
+    """The hard phrases of some targets, compiled; immutable, shared by any number of scans.
+
+    Args:
+        phrases: of the active targets; soft ones are left out, since they are no reason to cut.
+    """
+
+    def __init__(self, phrases: Sequence[BundlePhrase]) -> None:
+        self.phrases = tuple(phrase for phrase in phrases if phrase.strength == "hard")
+        self.automaton = PhraseAutomaton([phrase.text for phrase in self.phrases])
+        self.longest = max((len(phrase.text) for phrase in self.phrases), default=0)
+
+    @property
+    def active(self) -> bool:
+        """Whether there is anything to look for."""
+        return bool(self.phrases)
+
+    def start(self) -> StreamScan:
+        """A scan of one text, from its beginning."""
+        return StreamScan(self)
+
+
+class StreamScan:
+    """One text on its way out, piece by piece.
+
+    Whatever the pieces, what is released is the text up to the first match: the one that ends
+    first, and of those that end together the longest.
+
+    Attributes:
+        hit: the phrase that was found. Once set, ``feed`` and ``flush`` return "" for good.
+    """
+
+    def __init__(self, scanner: Scanner) -> None:
+        self.hit: BundlePhrase | None = None
+        self._scanner = scanner
+        self._state = PhraseAutomaton.START
+        # Where a release may end, were it to end before this symbol; for the latest symbols.
+        self._cuts: deque[int] = deque(maxlen=scanner.longest)
+        self._read = 0
+        self._pieces: deque[str] = deque()  # the unreleased text, less the first `_used` of it
+        self._used = 0
+        self._released = 0
+        self._ended = False
+
+    def feed(self, text: str) -> str:
+        """Take the next piece.
+
+        Returns:
+            The text now cleared for release; "" when all of it is held back.
+
+        Raises:
+            RuntimeError: the text was already ended by ``flush``.
+        """
+        if self.hit is not None:
+            return ""
+        if self._ended:
+            raise RuntimeError("a scan takes no text after `flush`; start another")
+        if not self._scanner.active or not text:
+            return text
+        self._pieces.append(text)
+        for char in text:
+            symbols = fold(char)
+            if symbols:
+                self._advance(symbols)
+                if self.hit is not None:
+                    return self._finish(self._match_start())
+            self._read += 1
+        return self._release(self._hold())
+
+    def flush(self) -> str:
+        """End the text.
+
+        Returns:
+            What was held back, less a phrase that the end of the text completes.
+        """
+        if self.hit is not None or self._ended:
+            return ""
+        self._ended = True
+        if self._completed():
+            self._record_hit()
+            return self._finish(self._match_start())
+        return self._finish(self._read)
+
+    def _completed(self) -> tuple[int, ...]:
+        """Phrases that the text ends with, longest first, if its last word ends here."""
+        return self._scanner.automaton.outputs[self._state]
+
+    def _record_hit(self) -> None:
+        self.hit = self._scanner.phrases[self._completed()[0]]
+
+    def _match_start(self) -> int:
+        return self._cuts[-len(self._scanner.phrases[self._completed()[0]].text)]
+
+    def _advance(self, symbols: str) -> None:
+        """Read the folded form of one code point; stop at a hit."""
+        automaton = self._scanner.automaton
+        cut = self._read
+        if self._completed() and symbols[0] != SEP:
+            # The phrase turns out to be the head of a longer word. A release that ended between
+            # the two would show it as a whole word, so it may not end there.
+            cut = self._match_start()
+        for symbol in symbols:
+            if symbol == SEP:
+                if automaton.ends_in_sep[self._state]:
+                    continue
+                if self._completed():
+                    self._record_hit()
+                    return
+            self._cuts.append(cut)
+            self._state = automaton.step(self._state, symbol)
+
+    def _hold(self) -> int:
+        """Where the text begins that may still become part of a match."""
+        letters = self._scanner.automaton.depth[self._state] - 1  # less the leading separator
+        return self._cuts[-letters] if letters > 0 else self._read
+
+    def _release(self, until: int) -> str:
+        out: list[str] = []
+        while self._released < until:
+            piece = self._pieces[0]
+            end = min(len(piece), self._used + until - self._released)
+            out.append(piece[self._used : end])
+            self._released += end - self._used
+            self._used = end
+            if end == len(piece):
+                self._pieces.popleft()
+                self._used = 0
+        return "".join(out)
+
+    def _finish(self, until: int) -> str:
+        out = self._release(until)
+        self._pieces.clear()
+        return out
