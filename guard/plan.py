@@ -72,6 +72,11 @@ def load_key(environ: Mapping[str, str] = os.environ) -> bytes:
                 f"`{KEY_FILE_VARIABLE}` names a file that cannot be read ({error.strerror})",
                 fix="mount the key file for proxy and engine alike",
             ) from error
+        except UnicodeDecodeError as error:
+            raise PlanError(
+                f"`{KEY_FILE_VARIABLE}` names a file that is not text",
+                fix="write the key as text, for example with `openssl rand -hex 32`",
+            ) from error
     if len(text.encode()) < MIN_KEY_BYTES:
         raise PlanError(
             f"no signing key of at least {MIN_KEY_BYTES} bytes in `{KEY_VARIABLE}`"
@@ -131,8 +136,11 @@ def _read_signed(text: object, key: bytes) -> tuple[GuardPlan, int]:
         )
     version, _, rest = text.partition(".")
     body, _, signature = rest.partition(".")
-    if version != _VERSION or not hmac.compare_digest(
-        signature.encode(), _signature(body, key).encode()
+    # A signed plan is ASCII; other text might not even encode (a lone surrogate from JSON).
+    if (
+        not text.isascii()
+        or version != _VERSION
+        or not hmac.compare_digest(signature, _signature(body, key))
     ):
         raise PlanError(
             "the guard plan's signature is not valid", fix="give proxy and engine the same key"

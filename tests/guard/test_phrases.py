@@ -1,0 +1,97 @@
+"""The automaton finds what comparing at every place finds."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from guard.normalise import SEP, folded, normalise
+from guard.phrases import Match, PhraseAutomaton
+
+TEXTS = st.text("abcABé e\u0301\u200b½12東-\n", max_size=30)
+PHRASES = st.lists(
+    st.text("abce12 東", min_size=1, max_size=6).map(normalise).filter(bool), max_size=8
+)
+
+
+def slow_search(text: str, phrases: list[str]) -> set[Match]:
+    symbols, offsets = folded(text)
+    found = set()
+    for index, phrase in enumerate(phrases):
+        for first in range(len(symbols)):
+            end = first + len(phrase)
+            left = first == 0 or symbols[first - 1] == SEP
+            right = end == len(symbols) or symbols[end : end + 1] == SEP
+            if left and right and symbols[first:end] == phrase:
+                found.add(Match(index, offsets[first], offsets[end - 1] + 1))
+    return found
+
+
+@given(TEXTS, PHRASES)
+@example("a½b", ["1", "2", "2b", "a1 2b"])
+@example("ab a b", ["a b", "b", "ab a", "a b"])
+def test_search_finds_every_whole_word_occurrence_and_no_other(
+    text: str, phrases: list[str]
+) -> None:
+    found = list(PhraseAutomaton(phrases).search(text, phrases))
+    assert len(found) == len(set(found))
+    assert set(found) == slow_search(text, phrases)
+
+
+@given(TEXTS, PHRASES)
+def test_a_match_covers_the_words_of_its_phrase(text: str, phrases: list[str]) -> None:
+    for match in PhraseAutomaton(phrases).search(text, phrases):
+        assert phrases[match.phrase] in normalise(text[match.start : match.end])
+
+
+@given(PHRASES, TEXTS)
+def test_a_state_knows_the_longest_part_of_a_phrase_that_was_just_read(
+    phrases: list[str], text: str
+) -> None:
+    automaton = PhraseAutomaton(phrases)
+    symbols = SEP + folded(text)[0].lstrip(SEP)
+    state = automaton.START
+    for end in range(1, len(symbols) + 1):
+        if end > 1:
+            state = automaton.step(state, symbols[end - 1])
+        longest = max(
+            (
+                size
+                for phrase in phrases
+                for size in range(len(phrase) + 2)
+                if symbols[:end].endswith((SEP + phrase)[:size])
+            ),
+            default=0,
+        )
+        # A separator alone is read as the start of any phrase, even where there is none.
+        assert automaton.depth[state] == max(longest, int(symbols[end - 1] == SEP))
+        assert automaton.ends_in_sep[state] == (symbols[end - 1] == SEP)
+        assert set(automaton.outputs[state]) == {
+            i for i, phrase in enumerate(phrases) if symbols[:end].endswith(SEP + phrase)
+        }
+
+
+@given(PHRASES, TEXTS, st.integers(1, 4))
+def test_repeating_separators_changes_no_state(phrases: list[str], text: str, times: int) -> None:
+    automaton = PhraseAutomaton(phrases)
+    symbols = folded(text)[0]
+    assert automaton.walk(automaton.START, symbols.replace(SEP, SEP * times)) == automaton.walk(
+        automaton.START, symbols
+    )
+
+
+def test_a_duplicate_phrase_reports_each_of_its_indices() -> None:
+    phrases = ["red sea", "red sea"]
+    found = {match.phrase for match in PhraseAutomaton(phrases).search("the Red Sea", phrases)}
+    assert found == {0, 1}
+
+
+def test_a_phrase_inside_a_longer_word_is_no_match() -> None:
+    assert list(PhraseAutomaton(["quay"]).search("quays squay quayside", ["quay"])) == []
+
+
+@pytest.mark.parametrize("phrase", ["", " quay", "quay ", " "])
+def test_a_phrase_that_is_not_normalised_is_refused(phrase: str) -> None:
+    with pytest.raises(ValueError, match="phrase 1 is not normalised"):
+        PhraseAutomaton(["red", phrase])
