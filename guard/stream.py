@@ -116,9 +116,9 @@ class StreamScan:
         """Read the folded form of one code point; stop at a hit."""
         automaton = self._scanner.automaton
         cut = self._read
-        if self._completed() and symbols[0] != SEP:
-            # The phrase turns out to be the head of a longer word. A release that ended between
-            # the two would show it as a whole word, so it may not end there.
+        if self._completed():
+            # Unless a separator follows, the phrase is the head of a longer word. A release that ended
+            # between the two would show it as a whole word, so it may not end there.
             cut = self._match_start()
         for symbol in symbols:
             if symbol == SEP:
