@@ -117,8 +117,8 @@ class StreamScan:
         automaton = self._scanner.automaton
         cut = self._read
         if self._completed():
-            # Unless a separator follows, the phrase is the head of a longer word. A release that ended
-            # between the two would show it as a whole word, so it may not end there.
+            # Unless a separator follows, the phrase is the head of a longer word. A release that
+            # ended between the two would show it as a whole word, so it may not end there.
             cut = self._match_start()
         for symbol in symbols:
             if symbol == SEP:
