@@ -1,0 +1,133 @@
+"""The policy in force: one immutable snapshot, which a request takes once and keeps to its end."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Final
+
+from classifiers.batching import BatchingEncoder
+from classifiers.detector import Detector
+from guard.bundle import CANARY_TARGET, Bundle, BundleTarget, Tenant
+from guard.phrases import Match
+from guard.stream import Scanner
+from server.errors import UnauthorizedError
+
+# Distinct sets of targets that scanners are kept for.
+_MAX_SETS: Final = 256
+# From how many phrases on a scanner is built beside the event loop.
+_SLOW_BUILD: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveSet:
+    """The targets that one request is guarded for, and what finds their phrases.
+
+    Attributes:
+        targets: ids, sorted.
+        phrases: what ``scanner`` looks for, in its order.
+    """
+
+    targets: tuple[str, ...]
+    scanner: Scanner
+    phrases: tuple[str, ...]
+
+    def search(self, text: str) -> list[tuple[int, Match]]:
+        """Every forbidden phrase in a whole text, with the index of its target in the bundle."""
+        if not self.scanner.active:
+            return []
+        return [
+            (self.scanner.phrases[match.phrase].target, match)
+            for match in self.scanner.automaton.search(text, self.phrases)
+        ]
+
+
+class ActivePolicy:
+    """A bundle ready to serve requests.
+
+    Raises:
+        GuardError: the bundle's examples were made by another encoder.
+    """
+
+    def __init__(self, bundle: Bundle, encoder: BatchingEncoder | None) -> None:
+        self.bundle = bundle
+        self.detector = Detector(bundle, encoder)
+        self.targets = {t.id: t for t in bundle.targets if t.id != CANARY_TARGET}
+        self._sets: OrderedDict[tuple[str, ...], ActiveSet] = OrderedDict()
+
+    def tenant(self, authorization: str) -> Tenant | None:
+        """Who is calling; None where the policy knows no tenants.
+
+        Args:
+            authorization: the header's value, empty if there was none.
+
+        Raises:
+            UnauthorizedError: tenants exist and the key is none of theirs.
+        """
+        if not self.bundle.tenants:
+            return None
+        scheme, _, key = authorization.partition(" ")
+        if scheme.lower() != "bearer" or not key.strip():
+            raise UnauthorizedError(
+                "no API key; send the header `Authorization: Bearer YOUR_KEY`"
+            )
+        digest = hashlib.sha256(key.strip().encode("utf-8", "surrogateescape")).hexdigest()
+        found: Tenant | None = None
+        for tenant in self.bundle.tenants:
+            for known in tenant.key_digests:
+                # Every key is compared, so that the time taken tells nothing.
+                if hmac.compare_digest(known.removeprefix("sha256:").lower(), digest):
+                    found = tenant
+        if found is None:
+            raise UnauthorizedError("the API key is not one that this proxy knows")
+        return found
+
+    def exempt(self, tenant: Tenant | None) -> frozenset[str]:
+        """Targets that do not bind the caller."""
+        return frozenset(tenant.exempt) if tenant else frozenset()
+
+    def always(self, skip: frozenset[str]) -> list[BundleTarget]:
+        """Targets in force in every answer, those in ``skip`` and the expired excepted."""
+        return [
+            target
+            for target in self.targets.values()
+            if target.always and target.id not in skip and not expired(target)
+        ]
+
+    async def active_set(self, targets: Iterable[str]) -> ActiveSet:
+        """What guards for these targets; kept for the next request with the same ones."""
+        key = tuple(sorted(set(targets)))
+        found = self._sets.get(key)
+        if found is not None:
+            self._sets.move_to_end(key)
+            return found
+        indices = {self.bundle.index_of(target) for target in key}
+        phrases = [phrase for phrase in self.bundle.phrases if phrase.target in indices]
+        if len(phrases) < _SLOW_BUILD:
+            scanner = Scanner(phrases)
+        else:
+            scanner = await asyncio.to_thread(Scanner, phrases)
+        texts = tuple(phrase.text for phrase in scanner.phrases)
+        self._sets[key] = made = ActiveSet(key, scanner, texts)
+        while len(self._sets) > _MAX_SETS:
+            self._sets.popitem(last=False)
+        return made
+
+
+def expired(target: BundleTarget, today: date | None = None) -> bool:
+    """Whether a target's last day (UTC) is over."""
+    if not target.expires:
+        return False
+    return date.fromisoformat(target.expires) < (today or datetime.now(UTC).date())
+
+
+class PolicyHolder:
+    """Where the snapshot in force is; replaced in one assignment."""
+
+    def __init__(self, policy: ActivePolicy) -> None:
+        self.current = policy

@@ -1,0 +1,57 @@
+"""What follows from the findings: which targets hold, and whether the request is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from guard.bundle import BundleTarget
+from guard.decision import Detection
+from server.active import ActivePolicy
+from server.detection import Findings
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Attributes:
+    active: ids of the targets that the engine, the context filter and the scanner enforce.
+    observed: ids of those that are only logged.
+    refused_by: the target whose refusal is the answer, if one is.
+    """
+
+    active: tuple[str, ...]
+    observed: tuple[str, ...] = ()
+    refused_by: BundleTarget | None = None
+
+
+def judge(policy: ActivePolicy, findings: Findings, skip: frozenset[str]) -> Verdict:
+    """Decide from the policy's settings alone.
+
+    A target that any turn of the user touches has the request refused if it asks for that, in
+    later turns too; one that only the context touches is enforced, and the context filter decides.
+
+    Args:
+        skip: ids of targets that do not bind the caller.
+    """
+    touched = [policy.targets[detection.target] for detection in findings.merged]
+    in_force = {target.id for target in touched if not _only_observed(target)}
+    in_force |= {t.id for t in policy.always(skip) if not _only_observed(t)}
+    return Verdict(
+        active=tuple(sorted(in_force)),
+        observed=tuple(sorted(target.id for target in touched if _only_observed(target))),
+        refused_by=_refusing(policy, findings.user),
+    )
+
+
+def _only_observed(target: BundleTarget) -> bool:
+    return target.mode == "observe" or target.respond == "observe"
+
+
+def _refusing(policy: ActivePolicy, detections: Iterable[Detection]) -> BundleTarget | None:
+    """The best detected of the targets that refuse."""
+    best = sorted(detections, key=lambda detection: (-detection.score, detection.target))
+    for detection in best:
+        target = policy.targets[detection.target]
+        if target.respond == "refuse" and not _only_observed(target):
+            return target
+    return None

@@ -1,0 +1,144 @@
+"""The request of ``POST /v1/chat/completions``: the fields that are let through."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Final, Literal
+
+from pydantic import Field, ValidationError
+
+from server.errors import FieldError
+from server.wire.fields import (
+    MAX_TOP_LOGPROBS,
+    GuardedRequest,
+    WireModel,
+    refuse_media,
+    request_error,
+    strip_refused,
+)
+
+# Accepted in a message because apps send answers back as they came; nothing reads them.
+_INERT_MESSAGE_FIELDS: Final = ("annotations", "audio", "function_call")
+
+
+class ContentPart(WireModel):
+    """A piece of text in a message."""
+
+    type: Literal["text", "refusal"]
+    text: str | None = None
+    refusal: str | None = None
+
+
+class CalledFunction(WireModel):
+    """Name and JSON arguments of a call that the model made."""
+
+    name: str
+    arguments: str = ""
+
+
+class ToolCall(WireModel):
+    """A call that the model made in an earlier turn."""
+
+    id: str | None = None
+    type: Literal["function"] = "function"
+    function: CalledFunction
+    index: int | None = None
+
+
+class Message(WireModel):
+    """One message of any role."""
+
+    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
+    content: str | list[ContentPart] | None = None
+    name: str | None = None
+    tool_calls: list[ToolCall] | None = None
+    tool_call_id: str | None = None
+    refusal: str | None = None
+    reasoning: str | None = None
+    reasoning_content: str | None = None
+    annotations: list[Any] | None = None
+    audio: None = None
+    function_call: None = None
+
+
+class FunctionTool(WireModel):
+    """A function that the model may call."""
+
+    name: str
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+    strict: bool | None = None
+
+
+class Tool(WireModel):
+    """A tool; only functions exist here."""
+
+    type: Literal["function"] = "function"
+    function: FunctionTool
+
+
+class NamedFunction(WireModel):
+    """The name of a function."""
+
+    name: str
+
+
+class NamedTool(WireModel):
+    """A tool that the model must call."""
+
+    type: Literal["function"] = "function"
+    function: NamedFunction
+
+
+class ChatRequest(GuardedRequest):
+    """A chat request that the guard can vouch for."""
+
+    FORWARDED: ClassVar[frozenset[str]] = GuardedRequest.FORWARDED | {
+        "messages", "max_completion_tokens", "top_logprobs", "tools", "tool_choice",
+        "parallel_tool_calls", "reasoning_effort", "include_reasoning", "thinking_token_budget",
+    }  # fmt: skip
+
+    messages: Annotated[list[Message], Field(min_length=1, max_length=4096)]
+    max_completion_tokens: Annotated[int, Field(ge=0, le=10_000_000)] | None = None
+    logprobs: bool | None = None
+    top_logprobs: Annotated[int, Field(ge=0, le=MAX_TOP_LOGPROBS)] | None = None
+    tools: Annotated[list[Tool], Field(max_length=512)] | None = None
+    tool_choice: Literal["none", "auto", "required"] | NamedTool | None = None
+    parallel_tool_calls: bool | None = None
+    reasoning_effort: str | None = None
+    include_reasoning: bool | None = None
+    thinking_token_budget: Annotated[int, Field(ge=0)] | None = None
+
+    @property
+    def wants_logprobs(self) -> bool:
+        """Whether token probabilities were asked for."""
+        return bool(self.logprobs or self.top_logprobs)
+
+    @property
+    def forces_tool(self) -> bool:
+        """Whether the model must call a tool, its arguments bound to the tool's schema."""
+        return self.tool_choice == "required" or isinstance(self.tool_choice, NamedTool)
+
+
+def parse_chat(raw: dict[str, Any]) -> ChatRequest:
+    """Check a decoded body; what means nothing to the engine is taken out of ``raw``.
+
+    Raises:
+        RequestError: unknown, refused, missing or invalid fields, the first of them named.
+    """
+    strip_refused(raw)
+    messages = raw.get("messages")
+    if isinstance(messages, list):
+        for index, message in enumerate(messages):
+            if isinstance(message, dict):
+                refuse_media(message.get("content"), f"messages[{index}].content")
+    try:
+        request = ChatRequest.model_validate(raw)
+    except ValidationError as error:
+        raise request_error(error, raw) from error
+    for index, (message, given) in enumerate(zip(request.messages, raw["messages"], strict=True)):
+        if message.content is None and message.role != "assistant":
+            param = f"messages[{index}].content"
+            raise FieldError(f"`{param}` is missing; it is required", param=param)
+        for name in _INERT_MESSAGE_FIELDS:
+            given.pop(name, None)
+    return request

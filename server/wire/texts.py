@@ -1,0 +1,170 @@
+"""The text-bearing fields of each API, listed once.
+
+Of a request: every text that can reach the model, with its place, whether the user wrote it just
+now, and how to write an edited text back. Of an answer: the channels that text can leave by.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from pydantic_core import from_json
+
+# Channels of a chat message or delta, in the order in which a model produces them.
+TEXT_CHANNELS: Final = ("reasoning", "reasoning_content", "content", "refusal")
+COMPLETION_CHANNEL: Final = "text"
+
+# Words of JSON Schema itself, which say nothing of what a tool is about.
+_SCHEMA_WORDS: Final = frozenset(
+    {
+        "name", "description", "parameters", "strict", "type", "properties", "required", "items",
+        "enum", "const", "default", "title", "format", "anyOf", "oneOf", "allOf", "not", "$ref",
+        "$defs", "additionalProperties", "pattern", "minimum", "maximum", "examples",
+    }
+)  # fmt: skip
+_SCHEMA_TYPES: Final = frozenset(
+    {"string", "number", "integer", "boolean", "array", "object", "null"}
+)
+# Strings that other parts of a request refer to: changing one would break the reference.
+_IDENTIFIERS: Final = frozenset({"name", "type", "$ref"})
+
+Kind = Literal["user", "context"]
+
+
+@dataclass(frozen=True, slots=True)
+class RequestText:
+    """One text of a request.
+
+    Attributes:
+        place: path into the request, such as ``messages[2].content``.
+        kind: ``user`` for what a user-role turn says.
+        last: whether it belongs to the user's last turn, which is looked at but never edited.
+        write: puts an edited text back; None where the text cannot be edited (names, keys).
+    """
+
+    place: str
+    text: str
+    kind: Kind
+    last: bool = False
+    write: Callable[[str], None] | None = None
+
+
+def chat_texts(raw: dict[str, Any]) -> list[RequestText]:
+    """Every text of a checked chat request body; edits go to ``raw`` itself."""
+    messages: list[dict[str, Any]] = raw["messages"]
+    last_user = max(
+        (index for index, message in enumerate(messages) if message["role"] == "user"), default=-1
+    )
+    texts: list[RequestText] = []
+    for index, message in enumerate(messages):
+        place = f"messages[{index}]"
+        kind: Kind = "user" if message["role"] == "user" else "context"
+        texts += _content(message, f"{place}.content", kind, last=index == last_user)
+        for name in ("refusal", "reasoning", "reasoning_content"):
+            if message.get(name):
+                texts.append(_member(message, name, f"{place}.{name}"))
+        if message.get("name"):
+            texts.append(RequestText(f"{place}.name", message["name"], "context"))
+        for number, call in enumerate(message.get("tool_calls") or ()):
+            texts += _called(call["function"], f"{place}.tool_calls[{number}].function")
+    for number, tool in enumerate(raw.get("tools") or ()):
+        texts += _tree(tool["function"], f"tools[{number}].function", lambda: None)
+    return [text for text in texts if text.text]
+
+
+def completion_texts(raw: dict[str, Any]) -> list[RequestText]:
+    """Every text of a checked completion request body."""
+    prompt = raw["prompt"]
+    if isinstance(prompt, str):
+        return [RequestText("prompt", prompt, "user", last=True)]
+    return [
+        RequestText(f"prompt[{index}]", text, "user", last=True)
+        for index, text in enumerate(prompt)
+    ]
+
+
+def _content(
+    message: dict[str, Any], place: str, kind: Kind, *, last: bool
+) -> Iterator[RequestText]:
+    content = message.get("content")
+    if isinstance(content, str):
+        yield _member(message, "content", place, kind, last=last)
+    elif content:
+        for number, part in enumerate(content):
+            for name in ("text", "refusal"):
+                if part.get(name):
+                    yield _member(part, name, f"{place}[{number}].{name}", kind, last=last)
+
+
+def _member(
+    parent: dict[str, Any], name: str, place: str, kind: Kind = "context", *, last: bool = False
+) -> RequestText:
+    def write(text: str) -> None:
+        parent[name] = text
+
+    return RequestText(place, parent[name], kind, last, None if last else write)
+
+
+def _called(function: dict[str, Any], place: str) -> Iterator[RequestText]:
+    yield RequestText(f"{place}.name", function["name"], "context")
+    arguments = function.get("arguments") or ""
+    try:
+        tree = from_json(arguments)
+    except ValueError:
+        tree = None
+    if not isinstance(tree, dict | list):
+        if arguments:
+            yield _member(function, "arguments", f"{place}.arguments")
+        return
+
+    def changed() -> None:
+        function["arguments"] = json.dumps(tree, ensure_ascii=False)
+
+    yield from _tree(tree, f"{place}.arguments", changed)
+
+
+def _tree(value: Any, place: str, changed: Callable[[], None]) -> Iterator[RequestText]:  # noqa: ANN401
+    """The texts of a JSON value: strings can be edited, keys and names only looked at.
+
+    Strings are numbered, not named by their path: keys are text that decisions must not hold.
+    """
+    keys: list[str] = []
+    strings = _strings(value, keys)
+    for number, (parent, key) in enumerate(strings):
+        yield RequestText(
+            f"{place}#{number}", parent[key], "context", write=_leaf(parent, key, changed)
+        )
+    if keys:
+        yield RequestText(f"{place}#names", "\n".join(dict.fromkeys(keys)), "context")
+
+
+def _strings(value: Any, keys: list[str]) -> list[tuple[Any, Any]]:  # noqa: ANN401
+    """Where the editable strings are, as (parent, key); names go to ``keys``."""
+    found: list[tuple[Any, Any]] = []
+    named = isinstance(value, dict)
+    for key, member in value.items() if named else enumerate(value):
+        if named and key not in _SCHEMA_WORDS:
+            keys.append(key)
+        if isinstance(member, str):
+            if not (named and key in _IDENTIFIERS):
+                found.append((value, key))
+            elif member not in _SCHEMA_TYPES:
+                keys.append(member)
+        elif isinstance(member, dict | list):
+            found += _strings(member, keys)
+    return found
+
+
+def _leaf(
+    parent: Any,  # noqa: ANN401
+    key: str | int,
+    changed: Callable[[], None],
+) -> Callable[[str], None]:
+    def write(text: str) -> None:
+        parent[key] = text
+        changed()
+
+    return write
