@@ -1,0 +1,17 @@
+"""What a text is about: which forget targets a conversation touches."""
+
+from classifiers.base import PlacedText
+from classifiers.batching import BatchingEncoder
+from classifiers.conversation import conversation_views
+from classifiers.detector import Detector, merge
+from classifiers.encoder import SentenceEncoder, load_encoder
+
+__all__ = [
+    "BatchingEncoder",
+    "Detector",
+    "PlacedText",
+    "SentenceEncoder",
+    "conversation_views",
+    "load_encoder",
+    "merge",
+]

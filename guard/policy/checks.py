@@ -1,0 +1,155 @@
+"""What one field's own type cannot say: rules over a target, and over all targets and tenants."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from guard.errors import PolicyError
+from guard.normalise import SEP, normalise
+from guard.phrases import PhraseAutomaton
+from guard.policy.model import Place, PolicyTarget, PolicyWarning
+from guard.policy.schema import Phrase, TenantEntry
+from guard.policy.words import is_common_word
+
+# Letters and digits of a phrase or alias, below which it is refused, or warned of.
+_TOO_SHORT: Final = 2
+_RISKY: Final = 3
+
+Problem = PolicyError | PolicyWarning
+
+
+def check_target(
+    target: PolicyTarget, today: datetime.date, *, complete: bool = True
+) -> Iterator[Problem]:
+    """Problems within one loaded target; errors and warnings, in the order of its fields.
+
+    Args:
+        complete: whether all data files of the target could be read.
+    """
+    spec, place = target.spec, target.place
+    if spec.expires is not None and spec.expires < today:
+        yield place.at("expires").warning(
+            f"expired on {spec.expires}: the target is no longer enforced",
+            "set a later date, or remove the target",
+        )
+    detect = place.at("detect")
+    for index, alias in enumerate(spec.detect.aliases):
+        yield from _check_words(alias, detect.at("aliases", index), "alias")
+    yield from _check_detection(target)
+    phrases = place.at("forbid", "phrases")
+    for index, phrase in enumerate(spec.forbid.phrases):
+        soft = isinstance(phrase, Phrase) and phrase.strength == "soft"
+        text = phrase.text if isinstance(phrase, Phrase) else phrase
+        yield from _check_words(text, phrases.at(index), "phrase", soft=soft)
+    yield from _check_forbidding(target, complete)
+
+
+def _check_words(text: str, place: Place, what: str, *, soft: bool = False) -> Iterator[Problem]:
+    words = normalise(text)
+    letters = len(words.replace(SEP, ""))
+    if not letters:
+        yield place.error(f"holds no letter or digit, so the {what} can never match", "correct it")
+    elif letters < _TOO_SHORT:
+        yield place.error(
+            f"`{text}` is a single character, which stands in almost every text",
+            f"write a longer {what}",
+        )
+    elif letters < _RISKY:
+        yield place.warning(
+            f"`{text}` is so short that it will stand in unrelated texts", f"write a longer {what}"
+        )
+    elif is_common_word(words) and not soft:
+        effect = "flags harmless requests" if what == "alias" else "is missing from other answers"
+        yield place.warning(
+            f"`{text}` is an everyday word: as {_a(what)} it {effect}",
+            "write a longer name" if what == "alias" else "write a longer phrase, or make it soft",
+        )
+
+
+def _a(noun: str) -> str:
+    return f"an {noun}" if noun[0] in "aeiou" else f"a {noun}"
+
+
+def _check_detection(target: PolicyTarget) -> Iterator[Problem]:
+    spec, detect = target.spec, target.place.at("detect")
+    if not spec.detect.aliases and spec.detect.examples is None and not spec.forbid.always:
+        yield detect.error(
+            "has neither aliases nor examples, so no request is ever recognised",
+            "add `detect.aliases` or `detect.examples`, or set `forbid.always: true`",
+        )
+    if spec.detect.examples is None:
+        for name in ("counterexamples", "threshold"):
+            if getattr(spec.detect, name) is not None:
+                yield detect.at(name).warning(
+                    "has no effect without `examples`", "add `detect.examples`, or remove it"
+                )
+    both = set(map(normalise, target.examples)) & set(map(normalise, target.counterexamples))
+    for prompt in sorted(both):
+        yield detect.at("counterexamples").error(
+            f"`{prompt[:80]}` is an example and a counterexample", "keep it in one of them"
+        )
+
+
+def _check_forbidding(target: PolicyTarget, complete: bool) -> Iterator[Problem]:
+    spec, forbid = target.spec, target.place.at("forbid")
+    hard = [p if isinstance(p, str) else p.text for p in spec.forbid.phrases
+            if isinstance(p, str) or p.strength == "hard"]  # fmt: skip
+    hard += target.extracted
+    if not spec.forbid.phrases and not target.extracted:
+        if spec.forbid.always:
+            yield forbid.error("`always` has no phrase to hold", "add `forbid.phrases`")
+        elif target.respond == "suppress" and spec.forbid.extract is None:
+            yield forbid.error(
+                "has nothing to forbid, so `suppress` would change no answer",
+                "add `forbid.phrases` or `forbid.extract`, or set `respond: refuse`",
+            )
+    if complete and spec.forbid.extract is not None and not target.extracted:
+        yield forbid.at("extract").error(
+            "found no key facts in the answers", "check that the answers hold names or numbers"
+        )
+    normalised = [words for words in map(normalise, hard) if words]
+    for match in PhraseAutomaton(normalised).search(spec.refusal, normalised):
+        said = spec.refusal[match.start : match.end]
+        yield target.place.at("refusal").error(
+            f"the refusal itself says the forbidden phrase `{said}`", "word it without the phrase"
+        )
+        break
+
+
+def check_unique_ids(targets: Sequence[tuple[str, Place]]) -> Iterator[PolicyError]:
+    """A target id used twice, in one file or in two."""
+    first: dict[str, Place] = {}
+    for target_id, place in targets:
+        other = first.setdefault(target_id, place)
+        if other is not place:
+            yield place.at("id").error(
+                f"`{target_id}` is also the id of the target at {other.source.file}:{other.line}",
+                "give each target an id of its own",
+            )
+
+
+def check_tenants(
+    tenants: Sequence[tuple[TenantEntry, Place]], target_ids: frozenset[str]
+) -> Iterator[Problem]:
+    """Names and keys used twice, and exemptions from targets that do not exist."""
+    names: dict[str, Place] = {}
+    keys: dict[str, str] = {}
+    for tenant, place in tenants:
+        if names.setdefault(tenant.name, place) is not place:
+            yield place.at("name").error(
+                f"`{tenant.name}` is the name of another tenant", "give each tenant its own name"
+            )
+        for index, key in enumerate(tenant.keys):
+            owner = keys.setdefault(key, tenant.name)
+            if owner != tenant.name:
+                yield place.at("keys", index).error(
+                    f"is also a key of tenant `{owner}`", "give each tenant keys of its own"
+                )
+        for index, target_id in enumerate(tenant.exempt):
+            if target_id not in target_ids:
+                known = ", ".join(f"`{known}`" for known in sorted(target_ids)) or "none"
+                yield place.at("exempt", index).error(
+                    f"no target has the id `{target_id}`", f"the targets are: {known}"
+                )

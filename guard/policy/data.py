@@ -1,0 +1,125 @@
+"""Data files that a policy names: prompts, and questions with their answers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from guard.errors import PolicyError
+
+MAX_BYTES: Final = 64 << 20
+MAX_TEXT: Final = 20_000
+
+Item = TypeVar("Item")
+
+
+def read_prompts(path: Path, shown: str, field: str) -> list[str]:
+    """The prompts of a ``.jsonl`` file (``prompt`` or ``question``) or of a ``.txt`` file (lines).
+
+    Args:
+        shown: the path as the operator knows it, for errors.
+        field: the policy field that names the file.
+
+    Raises:
+        PolicyError: absent, unreadable, of another kind, empty, or a line without a prompt.
+    """
+    if path.suffix == ".txt":
+        prompts = [line.strip() for line in _read(path, shown, field).splitlines() if line.strip()]
+        for number, prompt in enumerate(prompts, 1):
+            _check_length(prompt, shown, number, field)
+    elif path.suffix == ".jsonl":
+        prompts = [
+            _text(row, ("prompt", "question"), shown, line, field)
+            for line, row in _rows(path, shown, field)
+        ]
+    else:
+        raise PolicyError(
+            "is neither a .jsonl nor a .txt file",
+            fix="give a .jsonl file with a `prompt` in each line, or a .txt file with one a line",
+            file=shown,
+            field=field,
+        )
+    return _not_empty(prompts, shown, field)
+
+
+def read_answers(path: Path, shown: str, field: str) -> list[tuple[str, str]]:
+    """The (question, answer) pairs of a ``.jsonl`` file.
+
+    Raises:
+        PolicyError: as ``read_prompts``.
+    """
+    pairs = [
+        (
+            _text(row, ("question", "prompt"), shown, line, field),
+            _text(row, ("answer",), shown, line, field),
+        )
+        for line, row in _rows(path, shown, field)
+    ]
+    return _not_empty(pairs, shown, field)
+
+
+def _not_empty(items: list[Item], shown: str, field: str) -> list[Item]:
+    if not items:
+        raise PolicyError("file is empty", fix="write one item a line", file=shown, field=field)
+    return items
+
+
+def _read(path: Path, shown: str, field: str) -> str:
+    def error(problem: str, fix: str) -> PolicyError:
+        return PolicyError(problem, fix=fix, file=shown, field=field)
+
+    try:
+        if not path.exists():
+            raise error("no such file", "paths start at the policy file's own folder")
+        if not path.is_file():
+            raise error("is not a file", "give the path of a file")
+        if path.stat().st_size > MAX_BYTES:
+            raise error(f"is larger than {MAX_BYTES >> 20} MiB", "split the target into several")
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, ValueError) as reason:
+        detail = reason.strerror if isinstance(reason, OSError) else "not UTF-8 text"
+        raise error(f"cannot be read ({detail})", "check the file and its permissions") from reason
+
+
+def _rows(path: Path, shown: str, field: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    # Not splitlines: JSON strings may hold U+2028 and its like unescaped.
+    for number, line in enumerate(_read(path, shown, field).split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError):
+            row = None
+        if not isinstance(row, dict):
+            raise PolicyError(
+                "is not a JSON object",
+                fix='write one object a line, such as {"question": "...", "answer": "..."}',
+                file=shown,
+                line=number,
+                field=field,
+            )
+        yield number, row
+
+
+def _text(row: dict[str, Any], names: tuple[str, ...], shown: str, line: int, field: str) -> str:
+    for name in names:
+        value = row.get(name)
+        if isinstance(value, str) and value.strip():
+            _check_length(value, shown, line, field)
+            return value
+    choices = " or ".join(f"`{name}`" for name in names)
+    raise PolicyError(
+        f"has no text in {choices}", fix=f"add {choices}", file=shown, line=line, field=field
+    )
+
+
+def _check_length(text: str, shown: str, line: int, field: str) -> None:
+    problem = ""
+    if len(text) > MAX_TEXT:
+        problem = f"holds a text longer than {MAX_TEXT} characters"
+    elif any("\ud800" <= char <= "\udfff" for char in text):
+        problem = "holds half of a surrogate pair, which is no text"
+    if problem:
+        raise PolicyError(problem, fix="correct the line", file=shown, line=line, field=field)

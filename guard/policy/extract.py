@@ -1,0 +1,240 @@
+"""Key facts: what an answer says and its question does not, as phrases that can be forbidden.
+
+A fact is taken to be a quoted title, a capitalised name, a date or a number. Names are found by
+form alone, so the rules lean towards more: a phrase is only held in answers to requests that touch
+the target, where one fact let through costs more than one word held back. What is left out is what
+every answer needs: everyday words, months, days and demonyms by themselves.
+
+Sources of a name's edges: runs of capitalised words, joined by the particles that names hold
+("of", "de", "bin"). A run is cut at "and", "in", "for" and the like, whose parts are facts
+themselves. A sentence's first word counts only where it is no everyday word.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from guard.normalise import SEP, normalise
+from guard.policy.words import DAYS, DEMONYMS, MONTHS, common_words, is_common_word
+
+_MAX_TITLE_WORDS: Final = 14
+_MIN_LETTERS: Final = 3
+
+_QUOTED: Final = re.compile(
+    r"[\"“„«](?P<double>[^\"“”„«»\n]{2,160})[\"”»]"
+    r"|(?:(?<=\s)|(?<=\()|^)['‘](?P<single>[^'‘’\n]{2,160}(?:['’]\w[^'‘’\n]{0,80})*)['’](?!\w)"
+)
+_MONTH: Final = (
+    r"(?:January|February|March|April|May|June|July|August|September|October|November|December"
+    r"|Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept?|Oct|Nov|Dec)\.?"
+)
+_DAY_OF_MONTH: Final = re.compile(
+    rf"(?P<mdy>{_MONTH}\s+\d{{1,2}}(?:st|nd|rd|th)?\b)"
+    rf"|(?P<dmy>\b\d{{1,2}}(?:st|nd|rd|th)?(?:\s+day)?(?:\s+of)?\s+{_MONTH}(?!\w))"
+)
+_NUMBER: Final = re.compile(
+    r"(?<![\w.])\d{1,4}[/-]\d{1,2}[/-]\d{1,4}(?!\w)|(?<![\w.,])\d[\d,.]*\d(?:s|st|nd|rd|th|%)?(?!\w)"
+)
+# A word may hold inner apostrophes, hyphens, full stops (`Ph.D`, `J.K`) and a plus (`LGBTQ+`).
+_WORD: Final = re.compile(r"[^\W\d_][\w]*(?:[’'.&-][^\W_]+)*\+?")
+_POSSESSIVE: Final = re.compile(r"['’]s?$", re.IGNORECASE)
+_PARTICLES: Final = frozenset(
+    """of de del della di da das dos do du des la las le les el al van von der den ter ten bin ibn
+    bint ben abu y zu zur af av""".split()  # noqa: SIM905
+)
+# A sentence that opens with a verb or adverb ("Displaying a talent, ...").
+_VERB_ENDINGS: Final = ("ing", "ed", "ly")
+_ARTICLES: Final = frozenset({"the", "a", "an", "le", "la", "l"})
+_SENTENCE_END: Final = re.compile(
+    r"(?:[.!?…:;]|^|\n)[\"'”’)\]]*\s*(?:[-*•]\s+|\d+[.)]\s+)?[\"'“‘(]*$"
+)
+_INITIAL: Final = re.compile(r"(?:^|[\s.])(?:[A-Z]|Mr|Mrs|Ms|Dr|Prof|St|Jr|Sr|vs|No|Vol)\.\s*$")
+
+
+@dataclass(frozen=True, slots=True)
+class _Token:
+    text: str
+    start: int
+    end: int
+    first: bool  # of a sentence
+
+    @property
+    def capital(self) -> bool:
+        return self.text[0].isupper() or self.text[0].istitle()
+
+
+def key_facts(question: str, answer: str) -> list[str]:
+    """The facts of one answer, in its own wording and order.
+
+    Returns:
+        Pieces of ``answer``, none of which stands in ``question`` as whole words; no duplicates.
+    """
+    return collect_key_facts([(question, answer)])
+
+
+def collect_key_facts(pairs: Iterable[tuple[str, str]]) -> list[str]:
+    """The facts of a whole file: each that some answer says and that answer's question does not.
+
+    A word that the file itself also writes in lower case is an everyday word in it.
+    """
+    items = list(pairs)
+    lower = _lower_case_words(items)
+    facts: dict[str, str] = {}
+    for question, answer in items:
+        asked = f" {normalise(question)} "
+        for candidate in _candidates(answer, lower):
+            words = normalise(candidate)
+            if len(words.replace(SEP, "")) < 2 or f" {words} " in asked:
+                continue
+            facts.setdefault(words, candidate)
+    return list(facts.values())
+
+
+def _lower_case_words(items: Iterable[tuple[str, str]]) -> frozenset[str]:
+    return frozenset(
+        normalise(match.group())
+        for pair in items
+        for text in pair
+        for match in _WORD.finditer(_QUOTED.sub(" ", text))
+        if match.group()[0].islower()
+    )
+
+
+def _candidates(answer: str, lower: frozenset[str]) -> Iterator[str]:
+    """Pieces of the answer that look like facts, in order of kind, possibly overlapping."""
+    rest = answer
+    for match in _QUOTED.finditer(answer):
+        title = (match["double"] or match["single"]).strip(" ,.;:")
+        if _is_title(title):
+            yield title
+            rest = _blank(rest, match.start(), match.end())
+    for match in _DAY_OF_MONTH.finditer(rest):
+        yield match.group().rstrip(".")
+        rest = _blank(rest, match.start(), match.end())
+    for match in _NUMBER.finditer(rest):
+        # Lists and counts need small numbers.
+        if not match.group().isdigit() or len(match.group()) > 2:
+            yield match.group()
+        rest = _blank(rest, match.start(), match.end())
+    yield from _names(rest, lower)
+
+
+def _blank(text: str, start: int, end: int) -> str:
+    # A character that is neither a word nor a space keeps the names on both sides apart.
+    return text[:start] + "\0" * (end - start) + text[end:]
+
+
+def _is_title(text: str) -> bool:
+    words = text.split()
+    if not 1 <= len(words) <= _MAX_TITLE_WORDS or not (text[0].isupper() or text[0].isdigit()):
+        return False
+    # A quoted everyday word ("Yes") is no title; a quoted sentence in lower case is speech.
+    if len(words) == 1:
+        return not is_common_word(normalise(text))
+    capitals = sum(word[0].isupper() or not word[0].isalpha() for word in words)
+    return capitals * 2 >= len(words)
+
+
+def _names(text: str, lower: frozenset[str]) -> Iterator[str]:
+    tokens = [
+        _Token(match.group(), match.start(), match.end(), _starts_sentence(text, match.start()))
+        for match in _WORD.finditer(text)
+    ]
+    index = 0
+    while index < len(tokens):
+        if not tokens[index].capital:
+            index += 1
+            continue
+        last = _run_end(tokens, index, text)
+        following = tokens[last + 1] if last + 1 < len(tokens) else None
+        yield from _of_run(tokens[index : last + 1], following, text, lower)
+        index = last + 1
+
+
+def _starts_sentence(text: str, position: int) -> bool:
+    before = text[max(0, position - 24) : position]
+    return bool(_SENTENCE_END.search(before)) and not _INITIAL.search(before)
+
+
+def _run_end(tokens: list[_Token], start: int, text: str) -> int:
+    """Index of the last token of the run of name words that begins at ``start``."""
+    last = start
+    index = start + 1
+    while index < len(tokens):
+        token = tokens[index]
+        if token.first or not _joined(tokens[index - 1], token, text):
+            break
+        if token.capital:
+            last = index
+        elif index - last > 2 or not _is_particle(token, tokens[index - 1]):
+            break
+        index += 1
+    return last
+
+
+def _is_particle(token: _Token, before: _Token) -> bool:
+    if token.text == "the":  # "of the" joins; a bare "the" begins something else
+        return normalise(before.text) in _PARTICLES
+    return normalise(token.text) in _PARTICLES
+
+
+def _joined(left: _Token, right: _Token, text: str) -> bool:
+    between = text[left.end : right.start]
+    if _POSSESSIVE.search(left.text):
+        return False
+    return between == " " or (between in (". ", ".") and len(left.text) <= 3)
+
+
+def _of_run(
+    run: list[_Token], following: _Token | None, text: str, lower: frozenset[str]
+) -> Iterator[str]:
+    def ordinary(token: _Token) -> bool:
+        word = normalise(_POSSESSIVE.sub("", token.text))
+        return word.replace(SEP, "") in common_words() or word in lower or word in _ARTICLES
+
+    # What stands first in a sentence has its capital from there.
+    while run and (normalise(run[0].text) in _ARTICLES or (run[0].first and ordinary(run[0]))):
+        # A name that opens a sentence may start with an everyday word ("Red Sea"): if another
+        # capital follows, the longer form is as good a guess, and the shorter one holds for both.
+        run = run[1:]
+        while run and not run[0].capital:
+            run = run[1:]
+    if not run:
+        return
+    end = run[-1].end
+    words = [normalise(_POSSESSIVE.sub("", token.text)) for token in run]
+    if len(run) == 1:
+        word = words[0]
+        if word in DEMONYMS:
+            if following is not None and text[end : following.start] == " ":
+                yield from _with_noun(text[run[0].start : following.end], following)
+            return
+        if run[0].first and word.endswith(_VERB_ENDINGS) and following is not None:
+            return
+        if word in MONTHS | DAYS or ordinary(run[0]) or len(word.replace(SEP, "")) < _MIN_LETTERS:
+            return
+    elif all(ordinary(token) for token in run) and any(token.first for token in run):
+        return
+    yield _POSSESSIVE.sub("", text[run[0].start : end])
+
+
+def _with_noun(phrase: str, noun: _Token) -> Iterator[str]:
+    # "French literature" is a fact where "French" alone would be too much to forbid.
+    word = normalise(noun.text)
+    if noun.capital or len(word) < 4 or word in _FUNCTION_WORDS or _POSSESSIVE.search(noun.text):
+        return
+    yield phrase
+
+
+_FUNCTION_WORDS: Final = frozenset(
+    """about above after again against along already also although always among another around
+    because been before being below between both could does down during each either else even
+    ever every from have having here into itself just less like many more most much must near
+    neither never none only onto other over same shall should since some such than that their
+    them then there these they this those though through thus toward towards under until unto
+    upon very well were what when where whereas whether which while whom whose will with within
+    without would your""".split()  # noqa: SIM905
+)

@@ -1,0 +1,222 @@
+"""Policy files to a checked ``Policy``: every problem found is reported, not only the first."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from guard.errors import PolicyError
+from guard.policy.checks import Problem, check_target, check_tenants, check_unique_ids
+from guard.policy.data import read_answers, read_prompts
+from guard.policy.extract import collect_key_facts
+from guard.policy.messages import translate
+from guard.policy.model import Place, Policy, PolicyTarget, PolicyWarning
+from guard.policy.problems import InvalidPolicyError
+from guard.policy.schema import Defaults, PolicyFile, Target, TenantEntry
+from guard.policy.source import MAX_BYTES, Source, read_yaml
+
+Model = TypeVar("Model", bound=BaseModel)
+
+SUFFIXES: Final = frozenset({".yaml", ".yml"})
+
+
+def load_policy(path: Path, *, today: datetime.date | None = None) -> Policy:
+    """Read one policy file, or all ``*.yaml`` and ``*.yml`` files of a folder by name.
+
+    Args:
+        today: the day that expiry is judged by; UTC's present day if not given.
+
+    Raises:
+        InvalidPolicyError: a ``PolicyError`` whose ``errors`` are all problems found.
+    """
+    day = today or datetime.datetime.now(datetime.UTC).date()
+    loader = _Loader(day)
+    for file in _policy_files(path):
+        loader.read(file)
+    return loader.finish(str(path))
+
+
+def _policy_files(path: Path) -> list[Path]:
+    try:
+        if path.is_file():
+            return [path]
+        if not path.is_dir():
+            raise InvalidPolicyError(
+                [PolicyError("no such file or folder", fix="check the path", file=str(path))]
+            )
+        files = sorted(
+            p for p in path.iterdir() if p.suffix in SUFFIXES and not p.name.startswith(".")
+        )
+    except OSError as error:
+        raise InvalidPolicyError(
+            [PolicyError(f"cannot be read ({error.strerror})", fix="check its permissions",
+                         file=str(path))]
+        ) from error  # fmt: skip
+    if not files:
+        raise InvalidPolicyError(
+            [PolicyError("folder holds no policy", fix="add a .yaml file", file=str(path))]
+        )
+    return files
+
+
+@dataclass(slots=True)
+class _Loader:
+    today: datetime.date
+    errors: list[PolicyError] = field(default_factory=list)
+    warnings: list[PolicyWarning] = field(default_factory=list)
+    specs: list[tuple[Target, Place]] = field(default_factory=list)
+    tenants: list[tuple[TenantEntry, Place]] = field(default_factory=list)
+    defaults: tuple[Defaults, Place] | None = None
+    files: list[Path] = field(default_factory=list)
+
+    def read(self, file: Path) -> None:
+        self.files.append(file)
+        try:
+            source = read_yaml(_text(file), str(file))
+        except PolicyError as error:
+            self.errors.append(error)
+            return
+        root = Place(source, ())
+        if source.data is None:
+            self.errors.append(root.error("file is empty", "add `version: 1` and `targets`"))
+            return
+        try:
+            PolicyFile.model_validate(source.data)
+        except ValidationError as error:
+            self.errors += translate(error, root)
+        # Each part is read by itself too, so that one bad target does not hide what is wrong
+        # with the others.
+        if isinstance(source.data, dict):
+            self._read_parts(source)
+
+    def _read_parts(self, source: Source) -> None:
+        data: dict[str, Any] = source.data
+        self.specs += _valid(Target, data.get("targets"), Place(source, ("targets",)))
+        self.tenants += _valid(TenantEntry, data.get("tenants"), Place(source, ("tenants",)))
+        if isinstance(data.get("defaults"), dict):
+            place = Place(source, ("defaults",))
+            if self.defaults is not None:
+                other = self.defaults[1]
+                self.errors.append(
+                    place.error(
+                        f"`defaults` also stand in {other.source.file}:{other.line}",
+                        "keep them in one file of the folder",
+                    )
+                )
+                return
+            try:
+                self.defaults = (Defaults.model_validate(data["defaults"]), place)
+            except ValidationError:
+                return  # reported with its file
+
+    def finish(self, shown: str) -> Policy:
+        defaults = self.defaults[0] if self.defaults else Defaults()
+        broken = bool(self.errors)
+        self._sort(check_unique_ids([(spec.id, place) for spec, place in self.specs]))
+        targets = [self._target(spec, place, defaults) for spec, place in self.specs]
+        if not broken:  # else a target may be missing only because it could not be read
+            ids = frozenset(spec.id for spec, _ in self.specs)
+            self._sort(check_tenants(self.tenants, ids))
+        if self.errors:
+            raise InvalidPolicyError(self.errors)
+        if not targets:
+            self.warnings.append(
+                PolicyWarning("holds no target: nothing is guarded", "add one", shown, 1, "targets")
+            )
+        return Policy(
+            targets=tuple(targets),
+            tenants=tuple(tenant for tenant, _ in self.tenants),
+            on_error=defaults.on_error,
+            warnings=tuple(self.warnings),
+            files=tuple(dict.fromkeys(self.files)),
+        )
+
+    def _sort(self, problems: Iterable[Problem]) -> None:
+        for problem in problems:
+            if isinstance(problem, PolicyWarning):
+                self.warnings.append(problem)
+            else:
+                self.errors.append(problem)
+
+    def _target(self, spec: Target, place: Place, defaults: Defaults) -> PolicyTarget:
+        before = len(self.errors)
+        detect = place.at("detect")
+        target = PolicyTarget(
+            spec=spec,
+            place=place,
+            mode=spec.mode or defaults.mode,
+            respond=spec.respond or defaults.respond,
+            examples=self._prompts(spec.detect.examples, detect.at("examples")),
+            counterexamples=self._prompts(
+                spec.detect.counterexamples, detect.at("counterexamples")
+            ),
+            extracted=self._facts(spec, place.at("forbid", "extract", "from")),
+        )
+        complete = len(self.errors) == before
+        self._sort(check_target(target, self.today, complete=complete))
+        return target
+
+    def _prompts(self, given: str | list[str] | None, place: Place) -> tuple[str, ...]:
+        if given is None:
+            return ()
+        if isinstance(given, str):
+            path, shown = self._data_file(given, place)
+            try:
+                return tuple(read_prompts(path, shown, place.field))
+            except PolicyError as error:
+                self.errors.append(_at_policy(error, place, shown))
+                return ()
+        if not given:
+            self.errors.append(place.error("is empty", "add a prompt, or remove the field"))
+        return tuple(given)
+
+    def _facts(self, spec: Target, place: Place) -> tuple[str, ...]:
+        if spec.forbid.extract is None:
+            return ()
+        path, shown = self._data_file(spec.forbid.extract.source, place)
+        try:
+            return tuple(collect_key_facts(read_answers(path, shown, place.field)))
+        except PolicyError as error:
+            self.errors.append(_at_policy(error, place, shown))
+            return ()
+
+    def _data_file(self, given: str, place: Place) -> tuple[Path, str]:
+        path = Path(place.source.file).parent / given
+        self.files.append(path)
+        return path, str(path)
+
+
+def _at_policy(error: PolicyError, place: Place, shown: str) -> PolicyError:
+    # A problem with the file as a whole is mended in the policy; one with a line, in that line.
+    if error.line:
+        return error
+    return place.error(f"`{shown}` {error.problem}", error.fix)
+
+
+def _valid(model: type[Model], items: Any, place: Place) -> Iterator[tuple[Model, Place]]:
+    for index, item in enumerate(items if isinstance(items, list) else ()):
+        try:
+            yield model.model_validate(item), place.at(index)
+        except ValidationError:
+            continue  # reported with its file
+
+
+def _text(file: Path) -> str:
+    try:
+        with file.open("rb") as stream:
+            data = stream.read(MAX_BYTES + 1)
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        # A cut within a code point is a file that is too large, which `read_yaml` says better.
+        if len(data) > MAX_BYTES:
+            return data.decode("utf-8", "replace")
+        raise PolicyError("is not UTF-8 text", fix="save it as UTF-8", file=str(file)) from error
+    except OSError as error:
+        raise PolicyError(
+            f"cannot be read ({error.strerror})", fix="check its permissions", file=str(file)
+        ) from error

@@ -1,0 +1,96 @@
+"""A policy as loaded: every file it names read, every default applied, ready to compile."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from guard.bundle import Mode, OnError, Respond
+from guard.errors import PolicyError
+from guard.policy.schema import Target, TenantEntry
+from guard.policy.source import FieldPath, Source
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A value in a policy file, to speak of it in errors and warnings."""
+
+    source: Source
+    path: FieldPath
+
+    def at(self, *more: str | int) -> Place:
+        """A value inside this one."""
+        return Place(self.source, (*self.path, *more))
+
+    @property
+    def field(self) -> str:
+        """The dotted path, such as ``targets[0].detect.aliases``."""
+        out = ""
+        for part in self.path:
+            out += f"[{part}]" if isinstance(part, int) else f".{part}" if out else part
+        return out
+
+    @property
+    def line(self) -> int:
+        """1-based line in the file."""
+        return self.source.line(self.path)
+
+    def error(self, problem: str, fix: str) -> PolicyError:
+        """A problem with this value."""
+        return PolicyError(
+            problem, fix=fix, file=self.source.file, line=self.line, field=self.field
+        )
+
+    def warning(self, problem: str, fix: str) -> PolicyWarning:
+        """Something about this value that its owner should know."""
+        return PolicyWarning(problem, fix, self.source.file, self.line, self.field)
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyWarning:
+    """Something that works but is likely not meant; its text reads like a ``PolicyError``'s."""
+
+    problem: str
+    fix: str
+    file: str
+    line: int
+    field: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: `{self.field}`: {self.problem}; {self.fix}"
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyTarget:
+    """A target with its data.
+
+    Attributes:
+        spec: the target as written.
+        place: where it is written.
+        mode: the target's own, or the policy's default.
+        respond: the target's own, or the policy's default.
+        extracted: key facts of ``forbid.extract``, in the answers' wording.
+    """
+
+    spec: Target
+    place: Place
+    mode: Mode
+    respond: Respond
+    examples: tuple[str, ...] = ()
+    counterexamples: tuple[str, ...] = ()
+    extracted: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """A policy folder or file, loaded and checked.
+
+    Attributes:
+        files: every file read, policies and data, for watching.
+    """
+
+    targets: tuple[PolicyTarget, ...]
+    tenants: tuple[TenantEntry, ...]
+    on_error: OnError
+    warnings: tuple[PolicyWarning, ...]
+    files: tuple[Path, ...]

@@ -1,0 +1,254 @@
+"""The policy file as operators write it: what each field means and which values it takes.
+
+Checks that need more than one field's own value (ids used twice, data files, phrases that
+normalise to nothing) are in ``guard/policy/checks.py``.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
+
+from guard.bundle import ContextAction, Mode, OnError, Respond, Strength
+
+DEFAULT_REFUSAL: Final = "I can't help with that topic."
+DEFAULT_MAX_FALSE_POSITIVE_RATE: Final = 0.005
+
+# What DESIGN asks of later versions: named here so that nobody believes it is enforced.
+UNENFORCED_FIELDS: Final = {
+    ("forbid", "statements"): "list the names and terms that matter in `forbid.phrases`",
+    ("forbid", "verbatim"): "list the names and terms that matter in `forbid.phrases`",
+}
+UNENFORCED_VALUES: Final = {
+    ("respond", "steer"): "use `suppress` or `refuse`",
+    ("respond", "substitute"): "use `suppress` or `refuse`",
+}
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+def _text_or(other: str) -> Callable[[Any], str | None]:
+    def tag(value: Any) -> str | None:
+        if isinstance(value, str):
+            return "text"
+        if isinstance(value, (list, tuple)):
+            return "list" if other == "list" else None
+        if isinstance(value, (dict, BaseModel)):
+            return other if other != "list" else None
+        return None
+
+    return tag
+
+
+def _lenient_date(value: Any) -> Any:
+    # Quoted dates are as good as bare ones; a time of day is not.
+    if isinstance(value, str):
+        try:
+            return datetime.date.fromisoformat(value)
+        except ValueError:
+            return value
+    return value
+
+
+Text = Annotated[str, Field(min_length=1, max_length=2000)]
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+TargetId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
+Prompts = Annotated[
+    Annotated[Name, Tag("text")] | Annotated[list[Text], Tag("list")],
+    Discriminator(
+        _text_or("list"),
+        custom_error_type="prompts",
+        custom_error_message="must be the path of a file or a list of prompts",
+    ),
+]
+
+
+class Defaults(_Model):
+    """Values for every target that does not set its own."""
+
+    mode: Mode = Field(
+        "enforce",
+        description="`enforce` acts on detections; `observe` only records what it would have done.",
+    )
+    respond: Respond = Field(
+        "suppress", description="What to do about a detected request; see a target's `respond`."
+    )
+    on_error: OnError = Field(
+        "closed",
+        description="When a part of the guard fails: `closed` refuses the request, `open` lets it"
+        " pass unguarded. Keep `closed` unless an outage costs more than a leak.",
+    )
+
+
+class Detect(_Model):
+    """How a request is recognised as being about the target."""
+
+    aliases: list[Name] = Field(
+        default_factory=list,
+        description="Names of the target and of what only it contains. A request that says one as"
+        " whole words is about the target; case, accents and punctuation do not matter.",
+    )
+    examples: Prompts | None = Field(
+        None,
+        description="Prompts that touch the target: a list, or the path (from this file's folder)"
+        " of a .jsonl file with a `prompt` or `question` in each line, or of a .txt file with one"
+        " prompt a line. Requests with a similar meaning are recognised, whatever their words.",
+    )
+    counterexamples: Prompts | None = Field(
+        None,
+        description="Near misses that must pass, written like `examples`. They set how similar to"
+        " an example a request must be.",
+    )
+    max_false_positive_rate: float = Field(
+        DEFAULT_MAX_FALSE_POSITIVE_RATE,
+        gt=0,
+        le=0.2,
+        description="The share of harmless prompts that may be taken for the target by similarity."
+        " The threshold is calibrated to it on `counterexamples` and a shipped general set.",
+    )
+    threshold: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="Least cosine similarity to an example that counts, in place of the calibrated"
+        " one.",
+    )
+
+
+class Phrase(_Model):
+    """A phrase with its strength."""
+
+    text: Name = Field(description="Words that the answer must not say.")
+    strength: Strength = Field(
+        "hard",
+        description="`hard` makes the phrase impossible; `soft` makes it unlikely, for words that"
+        " ordinary answers also need.",
+    )
+
+
+PhraseItem = Annotated[
+    Annotated[Name, Tag("text")] | Annotated[Phrase, Tag("phrase")],
+    Discriminator(
+        _text_or("phrase"),
+        custom_error_type="phrase",
+        custom_error_message="must be text, or `{text: ..., strength: hard|soft}`",
+    ),
+]
+
+
+class Extract(_Model):
+    """Phrases taken from a file of answers."""
+
+    source: Name = Field(
+        alias="from",
+        description="Path of a .jsonl file with a `question` and an `answer` in each line.",
+    )
+    kind: Literal["key_facts"] = Field(
+        description="`key_facts`: the names, titles, numbers and dates that an answer says and its"
+        " question does not.",
+    )
+
+
+class Forbid(_Model):
+    """What an answer must not say."""
+
+    phrases: list[PhraseItem] = Field(
+        default_factory=list,
+        description="Names and terms. They are held as whole words, whatever their case, accents,"
+        " punctuation or spelling in tokens.",
+    )
+    extract: Extract | None = Field(
+        None, description="More phrases, taken from answers that must not be given."
+    )
+    always: bool = Field(
+        False,
+        description="Hold the phrases in every answer, whether the request was recognised or not.",
+    )
+
+
+class PolicyTest(_Model):
+    """A prompt and whether it must be recognised; run by `unlearn-guard check`."""
+
+    prompt: Text = Field(description="What a user would write.")
+    expect: Literal["detected", "clean"] = Field(
+        description="`detected`: must be recognised as this target. `clean`: must not."
+    )
+
+
+class Target(_Model):
+    """One thing that the model is to behave as if it had unlearned."""
+
+    id: TargetId = Field(
+        description="Short name used in logs, metrics and tenants: a-z, 0-9 and `-`, at most 64."
+    )
+    title: Name = Field(description="What the target is, for people.")
+    reason: Literal["copyright", "privacy", "secret", "safety", "accuracy"] = Field(
+        description="Why it must not be said."
+    )
+    owner: Name = Field(description="Who answers for this target, such as an e-mail address.")
+    expires: Annotated[datetime.date | None, BeforeValidator(_lenient_date)] = Field(
+        None, description="Last day that the target holds (YYYY-MM-DD, UTC). Without it: for ever."
+    )
+    detect: Detect = Field(
+        default_factory=Detect, description="How a request is recognised as being about it."
+    )
+    forbid: Forbid = Field(default_factory=Forbid, description="What an answer must not say.")
+    context: ContextAction = Field(
+        "redact",
+        description="What happens to sentences about it in documents, tool results, system text and"
+        " earlier turns: `redact` replaces each by a marker, `drop` removes the whole text that"
+        " holds one, `refuse` refuses the request, `allow` leaves them.",
+    )
+    mode: Mode | None = Field(None, description="Overrides `defaults.mode` for this target.")
+    respond: Respond | None = Field(
+        None,
+        description="`suppress` constrains the answer while it is generated; `refuse` answers with"
+        " `refusal` and does not ask the model; `observe` only records. Overrides"
+        " `defaults.respond`.",
+    )
+    refusal: Text = Field(DEFAULT_REFUSAL, description="The answer where the target is refused.")
+    tests: list[PolicyTest] = Field(
+        default_factory=list, description="Prompts that show whether detection works."
+    )
+
+
+class TenantEntry(_Model):
+    """A caller and what does not bind it."""
+
+    name: Name = Field(description="Name used in the decision log.")
+    keys: list[Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]] = Field(
+        min_length=1,
+        description="`sha256:` and the hex digest of each API key:"
+        ' `printf %s "$KEY" | sha256sum`. The key itself is never written here.',
+    )
+    exempt: list[str] = Field(
+        default_factory=list, description="Ids of the targets that do not bind this tenant."
+    )
+
+
+class PolicyFile(_Model):
+    """A policy for Unlearn Guard. It suppresses what a model says; it does not erase."""
+
+    version: Literal[1] = Field(description="Version of this format: 1.")
+    defaults: Defaults | None = Field(
+        None, description="Values for every target. In a folder, at most one file has them."
+    )
+    targets: list[Target] = Field(
+        default_factory=list, description="What the model is to behave as if it had unlearned."
+    )
+    tenants: list[TenantEntry] = Field(
+        default_factory=list, description="Callers, by their API keys, and their exemptions."
+    )
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of a policy file, for editors."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **PolicyFile.model_json_schema(by_alias=True),
+    }
