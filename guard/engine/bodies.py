@@ -1,0 +1,144 @@
+"""Tokens as the automaton sees them: normalised strings, with care for split code points.
+
+A token's bytes are cut in three: stray continuation bytes at its start (``lead``), whole code
+points (the *body*), and an unfinished code point at its end (``tail``). Bodies are normalised and
+reduced to the phrases' own alphabet (any other character becomes ``OTHER``), after which most of a
+vocabulary coincides: a body id stands for many tokens, and for code points completed across
+tokens.
+"""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from guard.normalise import SEP, fold, folded
+
+OTHER: Final = "\0"
+EMPTY_BODY: Final = 0
+SEP_BODY: Final = 1
+MAX_LEAD: Final = 4  # more than three stray continuation bytes are as invalid as four
+
+Int32Array = npt.NDArray[np.int32]
+
+# Smallest code point that needs 2, 3 and 4 bytes: anything below is an overlong form.
+SMALLEST: Final = (0, 0x80, 0x800, 0x10000)
+# A pending code point is packed as bits | missing << 21 | extra_bytes << 23.
+MISSING_SHIFT: Final = 21
+EXTRA_SHIFT: Final = 23
+_CODE_POINTS: Final = 0x110000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bodies:
+    """Body ids of tokens and code points. Row ``V`` of each token array is the empty token.
+
+    Attributes:
+        texts: body id -> reduced normalised text, separators collapsed; id 0 is empty, 1 is SEP.
+        plain: [V + 1] body when nothing is pending, or when stray bytes precede it.
+        rest: [V + 1] body without its stray lead bytes.
+        lead: [V + 1] how many continuation bytes the token starts with, at most ``MAX_LEAD``.
+        lead_bits: [V + 1, 4] payload bits of its first 0, 1, 2, 3 continuation bytes.
+        all_lead: [V + 1] 1 where the token is continuation bytes only.
+        tail: [V + 1] packed unfinished code point at its end, 0 for none.
+        is_empty: [V + 1] 1 where the token adds no bytes (special tokens).
+        code_point: [0x110000] body of each code point of two bytes or more; SEP where invalid.
+    """
+
+    texts: tuple[str, ...]
+    plain: Int32Array
+    rest: Int32Array
+    lead: Int32Array
+    lead_bits: Int32Array
+    all_lead: Int32Array
+    tail: Int32Array
+    is_empty: Int32Array
+    code_point: Int32Array
+
+
+def pack_pending(prefix: bytes) -> int:
+    """A valid but unfinished UTF-8 prefix as one integer, 0 for none."""
+    if not prefix:
+        return 0
+    first = prefix[0]
+    extra = 1 if first < 0xE0 else 2 if first < 0xF0 else 3
+    bits = first & (0x1F, 0x0F, 0x07)[extra - 1]
+    for byte in prefix[1:]:
+        bits = bits << 6 | byte & 0x3F
+    return bits | (extra - len(prefix) + 1) << MISSING_SHIFT | extra << EXTRA_SHIFT
+
+
+@lru_cache(maxsize=1)
+def _folds() -> tuple[tuple[str, ...], Int32Array]:
+    """Distinct folded forms of the code points that need two bytes or more, and who has which."""
+    ids: dict[str, int] = {SEP: 0}
+    owner = np.zeros(_CODE_POINTS, np.int32)
+    fold_once = fold.__wrapped__  # a sweep would only wash out the cache of common characters
+    for code in range(0x80, _CODE_POINTS):
+        # Planes 4 to 13, 15 and 16 hold nothing assigned, so nothing but separators.
+        if 0xD800 <= code <= 0xDFFF or 0x40000 <= code < 0xE0000 or code >= 0xF0000:
+            continue
+        text = fold_once(chr(code))
+        owner[code] = ids.setdefault(text, len(ids))
+    return tuple(ids), owner
+
+
+def _reduce(text: str, alphabet: frozenset[str]) -> str:
+    return "".join(char if char in alphabet else OTHER for char in text)
+
+
+@lru_cache(maxsize=8)
+def _code_point_bodies(alphabet: frozenset[str]) -> tuple[tuple[str, ...], Int32Array]:
+    """Distinct reduced forms of the code points of two bytes or more, and who has which."""
+    forms, owner = _folds()
+    ids: dict[str, int] = {}
+    reduced = [ids.setdefault(_reduce(folded(form)[0], alphabet), len(ids)) for form in forms]
+    return tuple(ids), np.array(reduced, np.int32)[owner]
+
+
+def build_bodies(vocabulary: Sequence[bytes], alphabet: Iterable[str]) -> Bodies:
+    """Cut, normalise and number the tokens of a vocabulary.
+
+    Args:
+        vocabulary: bytes of each token id, empty for tokens that add no text.
+        alphabet: the normalised characters that occur in phrases.
+    """
+    symbols = frozenset(alphabet) | {SEP}
+    ids = {"": EMPTY_BODY, SEP: SEP_BODY}
+
+    def body_id(text: str) -> int:
+        return ids.setdefault(_reduce(text, symbols), len(ids))
+
+    size = len(vocabulary)
+    plain, rest, lead, all_lead, tail, is_empty = (np.zeros(size + 1, np.int32) for _ in range(6))
+    lead_bits = np.zeros((size + 1, 4), np.int32)
+    is_empty[size] = 1
+    for token, data in enumerate(vocabulary):
+        if not data:
+            is_empty[token] = 1
+            continue
+        stray = 0
+        while stray < len(data) and 0x80 <= data[stray] <= 0xBF:
+            stray += 1
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        text = decoder.decode(data[stray:])
+        pending = decoder.getstate()[0]
+        body = folded(text)[0]
+        rest[token] = body_id(body)
+        plain[token] = body_id(folded(SEP + body)[0] if stray else body)
+        lead[token] = min(stray, MAX_LEAD)
+        all_lead[token] = stray == len(data)
+        tail[token] = pack_pending(pending)
+        for count in range(1, min(stray, 3) + 1):
+            lead_bits[token, count] = lead_bits[token, count - 1] << 6 | data[count - 1] & 0x3F
+    forms, owner = _code_point_bodies(symbols)
+    code_point = np.array([body_id(form) for form in forms], np.int32)[owner]
+    return Bodies(
+        tuple(ids), plain, rest, lead, lead_bits, all_lead, tail, is_empty, code_point
+    )  # fmt: skip

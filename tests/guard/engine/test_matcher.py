@@ -1,0 +1,154 @@
+"""The matcher bans exactly the tokens that would complete a phrase, on any walk of tokens."""
+
+import random
+from collections.abc import Sequence
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from guard.bundle import BundlePhrase
+from guard.engine.matcher import PhraseMatcher
+from guard.engine.tables import SOFT_PENALTY, build_tables
+from guard.normalise import normalise
+from guard.phrases import PhraseAutomaton
+from tests.guard.engine.oracle import completed
+
+CPU = torch.device("cpu")
+
+
+def matcher_for(phrases: Sequence[str], vocabulary: Sequence[bytes]) -> PhraseMatcher:
+    rows = [BundlePhrase(text, index, "hard") for index, text in enumerate(phrases)]
+    return PhraseMatcher(build_tables(rows, max(len(rows), 1), vocabulary), CPU)
+
+
+def banned_per_target(
+    matcher: PhraseMatcher, state: torch.Tensor, pending: torch.Tensor, n_targets: int
+) -> list[set[int]]:
+    """Which targets ban each token, asking for one target at a time."""
+    per_token: list[set[int]] = [set() for _ in range(matcher.vocab_size)]
+    logits = torch.zeros(n_targets, matcher.vocab_size)
+    matcher.penalise(
+        logits,
+        torch.arange(n_targets),
+        state.expand(n_targets),
+        pending.expand(n_targets),
+        torch.eye(n_targets, dtype=torch.bool),
+    )
+    assert not logits.isnan().any()
+    for target, token in (logits == float("-inf")).nonzero().tolist():
+        per_token[token].add(target)
+    return per_token
+
+
+def walk_and_compare(
+    phrases: Sequence[str], vocabulary: Sequence[bytes], walk: Sequence[int]
+) -> None:
+    matcher = matcher_for(phrases, vocabulary)
+    state = torch.tensor([PhraseAutomaton.START])
+    pending = torch.zeros(1, dtype=torch.int64)
+    before = b""
+    for token in [*walk, None]:
+        expected = [completed(before, piece, phrases) for piece in vocabulary]
+        assert banned_per_target(matcher, state, pending, len(phrases)) == expected, before
+        if token is None:
+            return
+        before += vocabulary[token]
+        state, pending = matcher.advance(state, pending, torch.tensor([token]))
+
+
+ALPHABET = "aAbBéÉ .,-\u200b\u0301ßЖж東京'"
+pieces = st.one_of(
+    st.text(ALPHABET, min_size=0, max_size=4).map(str.encode),
+    st.sampled_from([b"\xc3", b"\xa9", b"\xe6", b"\x9d\xb1", b"\x9d", b"\xb1a", b"\xff", b"\xed"]),
+    st.sampled_from([b"\xa0", b"\x80", b"\xf0\x9f", b"\x98\x80", b"\x80\x80\x80\x80", b"\xb1 b"]),
+)
+phrase_lists = st.lists(
+    st.text(ALPHABET, min_size=1, max_size=7).map(normalise).filter(bool), min_size=1, max_size=6
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(phrase_lists, st.lists(pieces, min_size=1, max_size=14), st.data())
+def test_bans_equal_append_decode_normalise_search(
+    phrases: list[str], vocabulary: list[bytes], data: st.DataObject
+) -> None:
+    walk = data.draw(st.lists(st.integers(0, len(vocabulary) - 1), max_size=6))
+    walk_and_compare(phrases, vocabulary, walk)
+
+
+def test_a_code_point_split_over_tokens_completes_a_phrase() -> None:
+    vocabulary = [b"caf", b"\xc3", b"\xa9", b"\xa9s", b"\xa9 s", b"e"]
+    matcher = matcher_for([normalise("café")], vocabulary)
+    state, pending = matcher.starting_states([[0, 1]])
+    banned = banned_per_target(matcher, state, pending, 1)
+    assert [bool(b) for b in banned] == [False, False, True, False, True, False]
+
+
+def test_only_active_targets_are_banned() -> None:
+    matcher = matcher_for(["red", "blue"], [b" red", b" blue"])
+    logits = torch.zeros(3, 2)
+    state, pending = matcher.starting_states([[], []])
+    matcher.penalise(
+        logits, torch.tensor([2, 0]), state, pending, torch.tensor([[True, False], [False, True]])
+    )
+    inf = float("-inf")
+    assert logits.tolist() == [[0.0, inf], [0.0, 0.0], [inf, 0.0]]
+
+
+def test_a_soft_phrase_is_penalised_once_and_finitely() -> None:
+    tables = build_tables([BundlePhrase("red", 0, "soft")], 1, [b" red", b"red", b" redo"])
+    matcher = PhraseMatcher(tables, CPU)
+    state, pending = matcher.starting_states([[]])
+    logits = torch.zeros(1, 3)
+    matcher.penalise(logits, torch.tensor([0]), state, pending, torch.ones(1, 1, dtype=torch.bool))
+    assert logits.tolist() == [[SOFT_PENALTY, SOFT_PENALTY, 0.0]]
+
+
+def test_a_hard_phrase_wins_over_a_soft_one_of_the_same_words() -> None:
+    rows = [BundlePhrase("red", 0, "soft"), BundlePhrase("red", 0, "hard")]
+    matcher = PhraseMatcher(build_tables(rows, 1, [b"red"]), CPU)
+    state, pending = matcher.starting_states([[]])
+    logits = torch.zeros(1, 1)
+    matcher.penalise(logits, torch.tensor([0]), state, pending, torch.ones(1, 1, dtype=torch.bool))
+    assert logits.item() == float("-inf")
+
+
+@settings(max_examples=60, deadline=None)
+@given(phrase_lists, st.lists(pieces, min_size=1, max_size=10), st.data())
+def test_a_text_read_from_its_end_reaches_the_state_of_a_full_reading(
+    phrases: list[str], vocabulary: list[bytes], data: st.DataObject
+) -> None:
+    matcher = matcher_for(phrases, vocabulary)
+    texts = data.draw(
+        st.lists(st.lists(st.integers(0, len(vocabulary) - 1), max_size=40), min_size=1, max_size=4)
+    )
+    states, pendings = matcher.starting_states(texts)
+    for row, text in enumerate(texts):
+        state = torch.tensor([PhraseAutomaton.START])
+        pending = torch.zeros(1, dtype=torch.int64)
+        for token in text:
+            state, pending = matcher.advance(state, pending, torch.tensor([token]))
+        n_targets = len(phrases)
+        ours = banned_per_target(matcher, states[row : row + 1], pendings[row : row + 1], n_targets)
+        assert ours == banned_per_target(matcher, state, pending, n_targets)
+
+
+def test_separators_between_the_words_of_a_phrase_do_not_shorten_the_memory() -> None:
+    vocabulary = [b"kuwait", b"\n", b"city"]
+    matcher = matcher_for(["kuwait city"], vocabulary)
+    state, pending = matcher.starting_states([[0] + [1] * 500])
+    assert banned_per_target(matcher, state, pending, 1)[2] == {0}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_unflagged_rows_keep_every_bit(seed: int) -> None:
+    draw = random.Random(seed)
+    vocabulary = [bytes([draw.randrange(97, 100)]) for _ in range(20)]
+    matcher = matcher_for(["a", "b a"], vocabulary)
+    logits = torch.randn(4, 20, generator=torch.Generator().manual_seed(seed))
+    kept = logits.clone()
+    state, pending = matcher.starting_states([[], [1, 2], [3], [4]])
+    matcher.penalise(logits, torch.arange(4), state, pending, torch.zeros(4, 2, dtype=torch.bool))
+    assert torch.equal(logits, kept)
