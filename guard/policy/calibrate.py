@@ -26,6 +26,8 @@ CAP: Final = 0.95
 # Stands in for the median where there is only one example, and limits it where the examples are
 # copies of each other. Paraphrases of a question score about 0.9 with all-MiniLM-L6-v2.
 TYPICAL: Final = 0.85
+# Paraphrases seldom score less; a bound above it leaves many of them unrecognised.
+PARAPHRASE: Final = 0.75
 # Keeps the negatives themselves below the threshold whatever the rounding of a batch.
 _MARGIN: Final = 0.005
 

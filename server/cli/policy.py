@@ -1,0 +1,212 @@
+"""``unlearn-guard check``, ``compile`` and ``schema``: policies, without serving anything."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from classifiers.batching import BatchingEncoder
+from classifiers.detector import Detector
+from classifiers.encoder import SentenceEncoder, load_encoder
+from classifiers.policy_tests import PolicyTestResult, run_policy_tests
+from guard.errors import GuardError, PolicyError
+from guard.policy.calibrate import PARAPHRASE
+from guard.policy.compile import Compiled, compile_loaded
+from guard.policy.load import load_policy
+from guard.policy.model import Policy
+from guard.policy.problems import InvalidPolicyError
+from guard.policy.schema import json_schema
+
+if TYPE_CHECKING:
+    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
+
+OK: Final = 0
+TESTS_FAILED: Final = 1
+INVALID: Final = 2
+
+
+def register(subparsers: Subparsers) -> None:
+    """Add the three commands."""
+    check = subparsers.add_parser(
+        "check",
+        help="check a policy and run its tests",
+        description="Check a policy, compile it aside, and run its own tests."
+        " Exit status: 0 all is well, 1 a test failed, 2 the policy is not valid.",
+    )
+    _add_policy(check)
+    check.set_defaults(run=_check)
+
+    compile_ = subparsers.add_parser(
+        "compile",
+        help="compile a policy into a bundle",
+        description="Compile a policy into a bundle and print the bundle's digest.",
+    )
+    _add_policy(compile_)
+    compile_.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="folder that bundles are kept in"
+    )
+    compile_.set_defaults(run=_compile)
+
+    schema = subparsers.add_parser(
+        "schema",
+        help="print the JSON Schema of a policy",
+        description="Print the JSON Schema of a policy file, for editors.",
+    )
+    schema.set_defaults(run=_schema)
+
+
+def _add_policy(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("path", type=Path, metavar="PATH", help="policy file, or folder of them")
+    parser.add_argument(
+        "--encoder", metavar="NAME", help="sentence encoder: a folder or a hub id (default: MiniLM)"
+    )
+
+
+def _out(text: str = "") -> None:
+    sys.stdout.write(f"{text}\n")
+
+
+def _err(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+
+
+def _check(args: argparse.Namespace) -> int:
+    try:
+        policy = load_policy(args.path)
+        encoder = _encoder_for(policy, args.encoder)
+        with tempfile.TemporaryDirectory(prefix="unlearn-guard-") as folder:
+            compiled = _compile_with(policy, encoder, Path(folder))
+        results = asyncio.run(_run_tests(policy, compiled, encoder))
+    except PolicyError as error:
+        return _invalid(error)
+    _report(policy, compiled, results)
+    return OK if all(result.passed for result in results) else TESTS_FAILED
+
+
+def _compile(args: argparse.Namespace) -> int:
+    try:
+        policy = load_policy(args.path)
+        compiled = _compile_with(policy, _encoder_for(policy, args.encoder), args.out)
+    except PolicyError as error:
+        return _invalid(error)
+    except OSError as error:
+        raise GuardError(
+            f"cannot write to `{args.out}` ({error.strerror})", fix="give a folder you may write to"
+        ) from error
+    for warning in policy.warnings:
+        _err(f"warning: {warning}")
+    _out(compiled.bundle.digest)
+    return OK
+
+
+def _schema(_: argparse.Namespace) -> int:
+    _out(json.dumps(json_schema(), indent=2))
+    return OK
+
+
+def _encoder_for(policy: Policy, name: str | None) -> SentenceEncoder | None:
+    # Loading takes seconds; a policy of names alone does without.
+    return load_encoder(name) if any(target.examples for target in policy.targets) else None
+
+
+def _compile_with(policy: Policy, encoder: SentenceEncoder | None, root: Path) -> Compiled:
+    if encoder is None:
+        return compile_loaded(policy, root, encode=None)
+    return compile_loaded(policy, root, encode=encoder.encode, encoder=encoder.digest)
+
+
+async def _run_tests(
+    policy: Policy, compiled: Compiled, encoder: SentenceEncoder | None
+) -> list[PolicyTestResult]:
+    batching = BatchingEncoder(encoder) if encoder is not None else None
+    try:
+        return await run_policy_tests(policy.targets, Detector(compiled.bundle, batching))
+    finally:
+        if batching is not None:
+            await batching.aclose()
+
+
+def _invalid(error: PolicyError) -> int:
+    errors = error.errors if isinstance(error, InvalidPolicyError) else (error,)
+    for item in errors:
+        _err(f"error: {item}")
+    _err(f"\n{_count(len(errors), 'problem')}. The policy was not compiled.")
+    return INVALID
+
+
+def _report(policy: Policy, compiled: Compiled, results: Sequence[PolicyTestResult]) -> None:
+    rows = [("target", "responds", "aliases", "phrases", "examples", "threshold", "tests passed")]
+    for target, made in zip(policy.targets, compiled.targets, strict=True):
+        own = [result for result in results if result.target == made.id]
+        passed = sum(result.passed for result in own)
+        rows.append(
+            (
+                made.id,
+                target.respond if target.mode == "enforce" else "observe",
+                str(made.aliases),
+                str(made.phrases),
+                str(made.examples),
+                f"{made.threshold:.2f}" if made.examples else "-",
+                f"{passed} of {len(own)}" if own else "no tests",
+            )
+        )
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        _out("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    for warning in [*map(str, policy.warnings), *_calibration_warnings(policy, compiled)]:
+        _out(f"\nwarning: {warning}")
+    for result in results:
+        if not result.passed:
+            _out(f"\nfailed: {_failure(result)}")
+    _out()
+    failed = sum(not result.passed for result in results)
+    _out(f"{_count(failed, 'test')} failed." if failed else "The policy is valid.")
+
+
+def _failure(result: PolicyTestResult) -> str:
+    where = f"{result.place.source.file}:{result.place.line}"
+    if result.expect == "detected":
+        said = "was not recognised; add it to `detect.examples`, or a name in it to `aliases`"
+    else:
+        said = (
+            f"was recognised (score {result.score:.2f}); add it to `detect.counterexamples`,"
+            " or remove an alias that it holds"
+        )
+    return f"{where}: `{result.prompt}` {said}"
+
+
+def _calibration_warnings(policy: Policy, compiled: Compiled) -> list[str]:
+    out = []
+    for target, made in zip(policy.targets, compiled.targets, strict=True):
+        calibration = made.calibration
+        if calibration is None:
+            continue
+        detect = target.place.at("detect")
+        rate = target.spec.detect.max_false_positive_rate
+        if calibration.passed > rate:
+            out.append(
+                detect.at("counterexamples").warning(
+                    f"{calibration.passed:.1%} of the harmless prompts are still taken for the"
+                    f" target, more than {rate:.1%}",
+                    "remove counterexamples that say the same as an example",
+                )
+            )
+        elif calibration.bound > PARAPHRASE:
+            out.append(
+                detect.at("counterexamples").warning(
+                    "some near misses are so close to an example that a request must almost repeat an"
+                    f" example to be recognised (similarity {made.threshold:.2f})",
+                    "remove what only differs in a name, and add the name to `aliases`",
+                )
+            )
+    return [str(warning) for warning in out]
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
