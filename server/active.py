@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Final
 
-from classifiers.batching import BatchingEncoder
-from classifiers.detector import Detector
+from classifiers import BatchingEncoder, Detector
 from guard.bundle import CANARY_TARGET, Bundle, BundleTarget, Tenant
 from guard.phrases import Match
 from guard.stream import Scanner
@@ -73,9 +72,7 @@ class ActivePolicy:
             return None
         scheme, _, key = authorization.partition(" ")
         if scheme.lower() != "bearer" or not key.strip():
-            raise UnauthorizedError(
-                "no API key; send the header `Authorization: Bearer YOUR_KEY`"
-            )
+            raise UnauthorizedError("no API key; send the header `Authorization: Bearer YOUR_KEY`")
         digest = hashlib.sha256(key.strip().encode("utf-8", "surrogateescape")).hexdigest()
         found: Tenant | None = None
         for tenant in self.bundle.tenants:

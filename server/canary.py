@@ -116,9 +116,7 @@ class Canary:
             while True:
                 await self.check()
                 healthy = self.health.ok
-                await asyncio.sleep(
-                    self._interval_s if healthy else min(RETRY_S, self._interval_s)
-                )
+                await asyncio.sleep(self._interval_s if healthy else min(RETRY_S, self._interval_s))
         finally:
             self._set(Health(ok=False, reason="the canary is not running"))
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from classifiers.base import PlacedText
-from classifiers.detector import Detector, conversation_views, merge
+from classifiers import Detector, PlacedText, conversation_views, merge
 from guard.context import Span, split_sentences
 from guard.decision import Detection
 from server.wire.texts import RequestText

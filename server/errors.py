@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import ClassVar, Final
 
 from guard.errors import GuardError
@@ -35,8 +36,8 @@ class ApiError(Exception):
 
     status: ClassVar[int] = 500
     type: ClassVar[str] = "server_error"
-    code: str | None = "internal_error"
-    headers: Mapping[str, str] = {}
+    code: str = "internal_error"
+    headers: Mapping[str, str] = MappingProxyType({})
 
     def __init__(self, message: str, *, param: str | None = None) -> None:
         self.message = message
@@ -101,7 +102,7 @@ class UnauthorizedError(ApiError):
     status = 401
     type = "authentication_error"
     code = "invalid_api_key"
-    headers: ClassVar[Mapping[str, str]] = {"www-authenticate": "Bearer"}
+    headers = {"www-authenticate": "Bearer"}
 
 
 class UnknownPathError(RequestError):
@@ -129,11 +130,21 @@ class MethodNotAllowedError(RequestError):
         self.headers = {"allow": allow} if allow else {}
 
 
+class BodyTimeoutError(RequestError):
+    """The body did not arrive in time."""
+
+    status = 408
+    code = "body_timeout"
+    headers = {"connection": "close"}
+
+
 class BodyTooLargeError(RequestError):
     """The body exceeds ``UNLEARN_GUARD_MAX_BODY_BYTES``."""
 
     status = 413
     code = "body_too_large"
+    # What is left of the body is not read, so the connection cannot be used again.
+    headers = {"connection": "close"}
 
 
 class UnsupportedMediaError(RequestError):
@@ -153,7 +164,7 @@ class UpstreamRefusedError(RequestError):
     ) -> None:
         super().__init__(message, param=param)
         self._status = status
-        self.code = code
+        self.code = code or self.code
 
     @property
     def http_status(self) -> int:
@@ -175,7 +186,7 @@ class GuardUnavailableError(ApiError):
 
     status = 503
     code = "guard_unavailable"
-    headers: ClassVar[Mapping[str, str]] = {"retry-after": "5"}
+    headers = {"retry-after": "5"}
 
 
 class UpstreamUnavailableError(ApiError):
@@ -183,7 +194,7 @@ class UpstreamUnavailableError(ApiError):
 
     status = 503
     code = "upstream_unavailable"
-    headers: ClassVar[Mapping[str, str]] = {"retry-after": "5"}
+    headers = {"retry-after": "5"}
 
 
 class UpstreamFailedError(ApiError):

@@ -73,15 +73,10 @@ class Release:
             }
         )
 
-    async def events(
-        self, stream: UpstreamStream, *, choices: int
-    ) -> AsyncIterator[bytes]:
+    async def events(self, stream: UpstreamStream, *, choices: int) -> AsyncIterator[bytes]:
         """The encoded events to send for a stream, up to and including its end."""
         source = stream.events()
-        if self.scanner is None:
-            passing = self._pass(source)
-        else:
-            passing = self._scan(source, choices)
+        passing = self._pass(source) if self.scanner is None else self._scan(source, choices)
         async for event in passing:
             yield event
 

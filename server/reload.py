@@ -9,21 +9,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from watchfiles import awatch
 
-from classifiers.batching import BatchingEncoder
-from guard.bundle import Bundle
-from guard.errors import GuardError
+from classifiers import BatchingEncoder
+from guard.errors import GuardError, PolicyError
 from server.active import ActivePolicy, PolicyHolder
 from server.metrics import Metrics
+from server.policies import CompiledPolicy
 
 _log = logging.getLogger("unlearn_guard.reload")
 
-DEBOUNCE_MS = 300
+DEBOUNCE_MS: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,8 @@ class Reloader:
     """Watches the policy and swaps it.
 
     Args:
-        compile_bundle: compiles the policy on disk; runs in a thread.
+        compile_policy: compiles the policy on disk; called in a thread.
+        files: what the policy in force was read from.
         prove: has the engine prove that it enforces a bundle, by digest.
         retry_s: how soon to try again when the engine could not be asked.
     """
@@ -48,7 +50,8 @@ class Reloader:
         path: Path,
         holder: PolicyHolder,
         *,
-        compile_bundle: Callable[[], Bundle],
+        compile_policy: Callable[[], CompiledPolicy],
+        files: Iterable[Path],
         encoder: BatchingEncoder | None,
         prove: Callable[[str], Awaitable[None]],
         metrics: Metrics,
@@ -56,11 +59,13 @@ class Reloader:
     ) -> None:
         self._path = path
         self._holder = holder
-        self._compile = compile_bundle
+        self._compile = compile_policy
+        self._folders = _folders(path, files)
         self._encoder = encoder
         self._prove = prove
         self._metrics = metrics
         self._retry_s = retry_s
+        self._moved = asyncio.Event()
         self.state = ReloadState(current=True)
 
     async def run(self) -> None:
@@ -74,7 +79,7 @@ class Reloader:
                 await changed.wait()
                 changed.clear()
                 while not await self.reload():
-                    # Not in force yet: after a while, or the next edit, it is tried again.
+                    # Not in force yet: after a while, or at the next edit, it is tried again.
                     try:
                         await asyncio.wait_for(changed.wait(), self._retry_s)
                     except TimeoutError:
@@ -82,18 +87,21 @@ class Reloader:
                     changed.clear()
         finally:
             watch.cancel()
+            await asyncio.gather(watch, return_exceptions=True)
 
     async def reload(self) -> bool:
         """Put the policy on disk into force; False while the old one stays."""
         try:
-            bundle = await asyncio.to_thread(self._compile)
+            compiled = await asyncio.to_thread(self._compile)
+            self._follow(compiled.files)
+            bundle = compiled.bundle
             if bundle.digest == self._holder.current.bundle.digest:
                 self._settle(ReloadState(current=True), "unchanged")
                 return True
             policy = ActivePolicy(bundle, self._encoder)
             await self._prove(bundle.digest)
         except GuardError as error:
-            self._settle(ReloadState(current=False, reason=str(error)), "rejected")
+            self._reject(error)
             return False
         except Exception:
             _log.exception("policy: the reload itself failed")
@@ -104,22 +112,50 @@ class Reloader:
         _log.info("policy: bundle %s is in force", bundle.digest[:12])
         return True
 
+    def _reject(self, error: GuardError) -> None:
+        # What a policy's error quotes may be protected: it is for the log, not for `/readyz`.
+        if isinstance(error, PolicyError):
+            place = f"{error.file}:{error.line}" if error.line else error.file
+            reason = f"{place}: `{error.field}` cannot be used; the proxy's log says why"
+        else:
+            reason = str(error)
+        if reason != self.state.reason:
+            _log.error("policy: the old one stays in force: %s", error)
+        self._settle(ReloadState(current=False, reason=reason), "rejected")
+
     def _settle(self, state: ReloadState, result: str) -> None:
         self._metrics.policy_stale.set(not state.current)
         if state != self.state or result == "applied":
             self._metrics.reloads.labels(result).inc()
-            if not state.current:
-                _log.error("policy: the old one stays in force: %s", state.reason)
         self.state = state
 
+    def _follow(self, files: Iterable[Path]) -> None:
+        folders = _folders(self._path, files)
+        if folders != self._folders:
+            self._folders = folders
+            self._moved.set()
+
     async def _watch(self, changed: asyncio.Event) -> None:
-        async for _ in _changes(self._path):
+        while True:
+            self._moved = asyncio.Event()
+            folders = [folder for folder in self._folders if folder.is_dir()]
+            try:
+                async for _ in awatch(
+                    *folders,
+                    debounce=DEBOUNCE_MS,
+                    step=50,
+                    recursive=False,
+                    stop_event=self._moved,
+                ):
+                    changed.set()
+            except OSError as error:
+                # A folder may be gone for a moment while it is replaced.
+                _log.warning("policy: cannot watch %s (%s)", self._path, error)
+                await asyncio.sleep(self._retry_s)
             changed.set()
 
 
-async def _changes(path: Path) -> AsyncIterator[None]:
-    """One item per settled batch of changes to a policy or the data beside it."""
-    # A file's folder is watched, not the file: editors and config maps replace files by renaming.
-    folder = path if path.is_dir() else path.parent
-    async for _ in awatch(folder, debounce=DEBOUNCE_MS, step=50, recursive=True):
-        yield None
+def _folders(path: Path, files: Iterable[Path]) -> frozenset[Path]:
+    """The folders to watch: editors and config maps replace files, so files are not enough."""
+    own = path if path.is_dir() else path.parent
+    return frozenset({own.resolve(), *(file.resolve().parent for file in files)})

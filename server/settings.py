@@ -66,7 +66,7 @@ class Settings(BaseSettings):
         )
 
 
-def load_settings(**flags: Any) -> Settings:  # noqa: ANN401
+def load_settings(**flags: Any) -> Settings:
     """Settings from the environment, overridden by those flags that are not None.
 
     Raises:

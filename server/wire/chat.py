@@ -109,6 +109,11 @@ class ChatRequest(GuardedRequest):
     thinking_token_budget: Annotated[int, Field(ge=0)] | None = None
 
     @property
+    def choices(self) -> int:
+        """How many answers the request asks for."""
+        return self.n or 1
+
+    @property
     def wants_logprobs(self) -> bool:
         """Whether token probabilities were asked for."""
         return bool(self.logprobs or self.top_logprobs)

@@ -33,7 +33,7 @@ class Refusal:
     neutral: tuple[object, ...] = ()
 
 
-_TOKEN_LEVEL = "it steers single tokens past the guard"
+_SINGLE_STEPS = "it steers single tokens past the guard"
 _RAW_OUTPUT = "it returns tokens or text that the guard has not cleared"
 _UNSEEN_PROMPT = "it changes the prompt after the guard has looked at it"
 _ENGINE = "it is between the proxy and the engine"
@@ -41,10 +41,10 @@ _REMOVE = "leave it out"
 
 REFUSED: Final[Mapping[str, Refusal]] = {
     "vllm_xargs": Refusal("it carries the guard's own plan to the engine", _REMOVE, ({},)),
-    "allowed_token_ids": Refusal(_TOKEN_LEVEL, _REMOVE),
-    "bad_words": Refusal(_TOKEN_LEVEL, "add a forget target to the policy instead", ([],)),
-    "logit_bias": Refusal(_TOKEN_LEVEL, _REMOVE, ({},)),
-    "logits_processors": Refusal(_TOKEN_LEVEL, _REMOVE, ([],)),
+    "allowed_token_ids": Refusal(_SINGLE_STEPS, _REMOVE),
+    "bad_words": Refusal(_SINGLE_STEPS, "add a forget target to the policy instead", ([],)),
+    "logit_bias": Refusal(_SINGLE_STEPS, _REMOVE, ({},)),
+    "logits_processors": Refusal(_SINGLE_STEPS, _REMOVE, ([],)),
     "structured_outputs": Refusal(
         "it can force a forbidden text letter by letter", "use `response_format`"
     ),
@@ -55,7 +55,7 @@ REFUSED: Final[Mapping[str, Refusal]] = {
     "guided_decoding_backend": Refusal(_ENGINE, _REMOVE),
     "guided_whitespace_pattern": Refusal("it can force a forbidden text", _REMOVE),
     "prompt_logprobs": Refusal("its figures come from the unguarded model", _REMOVE),
-    "logprob_token_ids": Refusal(_TOKEN_LEVEL, "use `top_logprobs`"),
+    "logprob_token_ids": Refusal(_SINGLE_STEPS, "use `top_logprobs`"),
     "echo": Refusal(_RAW_OUTPUT, "put the prompt before the answer yourself", (False,)),
     "return_token_ids": Refusal(_RAW_OUTPUT, _REMOVE, (False,)),
     "return_tokens_as_token_ids": Refusal(_RAW_OUTPUT, _REMOVE, (False,)),
@@ -84,7 +84,7 @@ REFUSED: Final[Mapping[str, Refusal]] = {
     "min_tokens": Refusal(
         "it keeps the model from stopping where the guard lets it only stop", _REMOVE, (0,)
     ),
-    "stop_token_ids": Refusal(_TOKEN_LEVEL, "use `stop`", ([],)),
+    "stop_token_ids": Refusal(_SINGLE_STEPS, "use `stop`", ([],)),
     "skip_special_tokens": Refusal(_RAW_OUTPUT, _REMOVE, (True,)),
     "spaces_between_special_tokens": Refusal(_RAW_OUTPUT, _REMOVE, (True,)),
     "repetition_detection": Refusal(_ENGINE, _REMOVE),
@@ -121,6 +121,14 @@ class StreamOptions(WireModel):
     include_usage: bool | None = None
     continuous_usage_stats: bool | None = None
     include_obfuscation: bool | None = None
+
+    def forwarded(self) -> dict[str, bool]:
+        """What the engine is told of them."""
+        given = {
+            "include_usage": self.include_usage,
+            "continuous_usage_stats": self.continuous_usage_stats,
+        }
+        return {name: value for name, value in given.items() if value is not None}
 
 
 class JsonSchemaFormat(WireModel):
@@ -196,9 +204,8 @@ def strip_refused(raw: dict[str, Any]) -> None:
     for name in [name for name in raw if name in REFUSED]:
         refusal = REFUSED[name]
         value = raw[name]
-        if name == "best_of" and value == (raw.get("n") or 1):
-            del raw[name]
-        elif value is None or any(_same(value, neutral) for neutral in refusal.neutral):
+        same_as_n = name == "best_of" and _same(value, raw.get("n") or 1)
+        if value is None or same_as_n or any(_same(value, item) for item in refusal.neutral):
             del raw[name]
         else:
             raise FieldRefusedError(

@@ -7,7 +7,7 @@ now, and how to write an edited text back. Of an answer: the channels that text 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -126,7 +126,7 @@ def _called(function: dict[str, Any], place: str) -> Iterator[RequestText]:
     yield from _tree(tree, f"{place}.arguments", changed)
 
 
-def _tree(value: Any, place: str, changed: Callable[[], None]) -> Iterator[RequestText]:  # noqa: ANN401
+def _tree(value: Any, place: str, changed: Callable[[], None]) -> Iterator[RequestText]:
     """The texts of a JSON value: strings can be edited, keys and names only looked at.
 
     Strings are numbered, not named by their path: keys are text that decisions must not hold.
@@ -141,11 +141,12 @@ def _tree(value: Any, place: str, changed: Callable[[], None]) -> Iterator[Reque
         yield RequestText(f"{place}#names", "\n".join(dict.fromkeys(keys)), "context")
 
 
-def _strings(value: Any, keys: list[str]) -> list[tuple[Any, Any]]:  # noqa: ANN401
+def _strings(value: Any, keys: list[str]) -> list[tuple[Any, Any]]:
     """Where the editable strings are, as (parent, key); names go to ``keys``."""
     found: list[tuple[Any, Any]] = []
     named = isinstance(value, dict)
-    for key, member in value.items() if named else enumerate(value):
+    members: Iterable[tuple[Any, Any]] = value.items() if named else enumerate(value)
+    for key, member in members:
         if named and key not in _SCHEMA_WORDS:
             keys.append(key)
         if isinstance(member, str):
@@ -159,7 +160,7 @@ def _strings(value: Any, keys: list[str]) -> list[tuple[Any, Any]]:  # noqa: ANN
 
 
 def _leaf(
-    parent: Any,  # noqa: ANN401
+    parent: Any,
     key: str | int,
     changed: Callable[[], None],
 ) -> Callable[[str], None]:
