@@ -1,0 +1,25 @@
+"""Reads back what the proxy decided, from its decision log."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """One line of the log; ``active`` are the ids of the targets that were enforced."""
+
+    outcome: str
+    active: tuple[str, ...]
+
+
+def read_decisions(log: Path) -> dict[str, Decided]:
+    """By decision id; read it once the proxy has stopped, for it writes behind its answers."""
+    out: dict[str, Decided] = {}
+    with log.open(encoding="utf-8") as lines:
+        for line in lines:
+            row = json.loads(line)
+            out[row["id"]] = Decided(row["outcome"], tuple(row["active"]))
+    return out

@@ -1,0 +1,118 @@
+"""``throughput``: what the processor costs, in decode tokens a second at 16 streams.
+
+Engines with and without the processor take turns, and within the guarded one flagged and unflagged
+requests take turns, so that a machine that slows down slows every arm. Requests go straight to the
+engine: the proxy is not what is measured here. Tokens are those that the engine reports, over the
+wall time of the whole batch.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass
+from statistics import median, quantiles
+from typing import Any
+
+from classifiers import load_encoder
+from guard.bundle import CANARY_TARGET, Bundle
+from guard.plan import GuardPlan
+from guard.policy import compile_policy
+from load_tests import stack
+from load_tests.chat import Endpoint, Extra, ask_all, nothing_more, with_plan
+from load_tests.figure import ROOT, Figure, Measured, Options, progress, work_folder
+
+STREAMS = 16
+TOKENS = 256
+# One prompt a stream, of similar length, so that prefill is short and alike.
+PROMPTS = [
+    f"Write a long story about a day in the life of person number {i}." for i in range(STREAMS)
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Decode tokens a second over the repeats of one arm."""
+
+    runs: int
+    median: float
+    p25: float
+    p75: float
+    least: float
+    most: float
+
+
+def spread(rates: list[float]) -> Spread:
+    """Of two or more runs."""
+    p25, _, p75 = quantiles(rates, n=4)
+    return Spread(
+        len(rates), *(round(x, 1) for x in (median(rates), p25, p75, min(rates), max(rates)))
+    )
+
+
+def measure(options: Options) -> Measured:
+    """Alternate engines, and arms within the guarded one; compare medians."""
+    folder = work_folder("throughput")
+    bundles, key = folder / "bundles", stack.new_key()
+    encoder = load_encoder()
+    bundle = compile_policy(
+        ROOT / "policies", bundles, encode=encoder.encode, encoder=encoder.digest
+    )
+    rates: dict[str, list[float]] = {"none": [], "unflagged": [], "flagged": []}
+    for round_ in range(options.restarts):
+        for guard in (True, False):
+            progress(f"engine {round_ + 1} of {options.restarts}, guard={guard}")
+            with stack.engine(
+                stack.demo_model(), folder=folder, bundles=bundles, key=key, guard=guard
+            ) as engine:
+                arms = _arms(bundle, key) if guard else {"none": nothing_more}
+                for name, extra in arms.items():
+                    _rate(engine, extra, f"{name}, warm-up")
+                for _ in range(options.repeats):
+                    for name, extra in arms.items():
+                        rates[name].append(_rate(engine, extra, name))
+    spreads = {name: spread(values) for name, values in rates.items()}
+    ratios = {
+        name: round(spreads[name].median / spreads["none"].median, 4)
+        for name in ("flagged", "unflagged")
+    }
+    return Measured(
+        value=ratios["flagged"],
+        n=sum(map(len, rates.values())),
+        details={
+            "ratio": ratios,
+            "tokens_per_second": {name: asdict(value) for name, value in spreads.items()},
+            "streams": STREAMS,
+            "tokens_each": TOKENS,
+            "targets": len(bundle.targets) - 1,
+            "phrases": len(bundle.phrases) - 1,
+            "restarts": options.restarts,
+        },
+    )
+
+
+def _arms(bundle: Bundle, key: str) -> dict[str, Extra]:
+    every_target = tuple(t.id for t in bundle.targets if t.id != CANARY_TARGET)
+    return {
+        "unflagged": with_plan(GuardPlan(bundle.digest), key.encode()),
+        "flagged": with_plan(GuardPlan(bundle.digest, every_target), key.encode()),
+    }
+
+
+def _rate(engine: Endpoint, extra: Extra, label: str) -> float:
+    fields: dict[str, Any] = {"max_tokens": TOKENS, "ignore_eos": True, "temperature": 0}
+    started = time.perf_counter()
+    answers = ask_all(engine, PROMPTS, label=label, concurrency=STREAMS, extra=extra, **fields)
+    seconds = time.perf_counter() - started
+    tokens = sum(answer.tokens for answer in answers)
+    if tokens != STREAMS * TOKENS:
+        raise RuntimeError(f"the engine made {tokens} tokens, not {STREAMS * TOKENS}")
+    return tokens / seconds
+
+
+FIGURE = Figure(
+    name="throughput",
+    what="decode tokens/s at 16 streams, every demo target active, over no processor loaded",
+    unit="ratio",
+    goal=">= 0.97 flagged, >= 0.99 unflagged",
+    run=measure,
+)

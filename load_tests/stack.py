@@ -1,0 +1,104 @@
+"""The real stack for a measurement: vLLM, with the guard or without, and the proxy before it."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from guard.plan import KEY_VARIABLE
+from load_tests.chat import Endpoint
+from load_tests.figure import CACHE, progress
+from server.launch.engine import EngineOptions, EngineProcess
+from server.launch.models import prepare_demo_model
+from server.launch.proxy import ProxyOptions, ProxyProcess
+
+SERVED_NAME: Final = "measured"
+
+
+def new_key() -> str:
+    """A signing key for one measurement."""
+    return secrets.token_hex(32)
+
+
+def free_port() -> int:
+    """A port of this machine that nothing listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def demo_model() -> Path:
+    """The demo model, converted on first use."""
+    return prepare_demo_model(CACHE, progress)
+
+
+@contextmanager
+def engine(
+    model: Path,
+    *,
+    folder: Path,
+    bundles: Path,
+    key: str,
+    guard: bool = True,
+    environ: Mapping[str, str] | None = None,
+) -> Iterator[Endpoint]:
+    """A vLLM that serves ``model``, ready; stopped at the end.
+
+    Args:
+        folder: where its log goes.
+        guard: whether the guard's logits processor is loaded.
+    """
+    process = EngineProcess.start(
+        EngineOptions(
+            model=str(model),
+            served_name=SERVED_NAME,
+            port=free_port(),
+            bundles=bundles,
+            key=key,
+            log=folder / f"engine-{'guarded' if guard else 'plain'}.log",
+            guard=guard,
+            environ=environ or {},
+        )
+    )
+    try:
+        process.wait_ready(progress)
+        yield Endpoint(process.url, SERVED_NAME)
+    finally:
+        process.stop()
+
+
+@contextmanager
+def proxy(
+    upstream: Endpoint,
+    policies: Path,
+    *,
+    folder: Path,
+    bundles: Path,
+    key: str,
+    decision_log: Path | None = None,
+) -> Iterator[Endpoint]:
+    """The proxy before a guarded engine, ready; stopped at the end."""
+    process = ProxyProcess.start(
+        ProxyOptions(
+            upstream=upstream.url,
+            policies=policies,
+            bundles=bundles,
+            port=free_port(),
+            key=key,
+            log=folder / "proxy.log",
+            environ={
+                KEY_VARIABLE: key,
+                "UNLEARN_GUARD_DECISION_LOG": str(decision_log or folder / "decisions.jsonl"),
+            },
+        )
+    )
+    try:
+        process.wait_ready(progress)
+        yield Endpoint(process.url, upstream.model)
+    finally:
+        process.stop()

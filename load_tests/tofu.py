@@ -1,0 +1,99 @@
+"""The TOFU data beside the repository, and a policy that asks to forget its ten authors."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+import yaml
+
+from load_tests.figure import CACHE, ROOT, NotMeasurableError, progress
+
+SHARED: Final = ROOT.parent / "shared"
+DATA: Final = SHARED / "data" / "tofu"
+ADAPTER: Final = SHARED / "models" / "smollm2-135m-tofu-lora"
+MODEL: Final = CACHE / "models" / "smollm2-135m-tofu"
+
+Set = Literal["forget", "retain", "real_authors", "world_facts"]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One question with its gold answer; ``author`` is empty for the sets of real knowledge."""
+
+    id: str
+    author: str
+    question: str
+    answer: str
+    paraphrased_question: str = ""
+
+
+def load(name: Set) -> list[Row]:
+    """A set, in its file's order.
+
+    Raises:
+        NotMeasurableError: the data is not there.
+    """
+    path = DATA / f"{name}.jsonl"
+    if not path.exists():
+        raise NotMeasurableError(f"needs the TOFU data: no file {path.name} in {_shown(DATA)}")
+    with path.open(encoding="utf-8") as lines:
+        rows = [json.loads(line) for line in lines]
+    return [
+        Row(
+            row["id"],
+            row.get("author", ""),
+            row["question"],
+            row["answer"],
+            row.get("paraphrased_question", ""),
+        )
+        for row in rows
+    ]
+
+
+def model() -> Path:
+    """The model that memorised ``forget`` and ``retain``; merged on first use.
+
+    Raises:
+        NotMeasurableError: the adapter is not there.
+    """
+    if not (MODEL / "config.json").exists():
+        if not ADAPTER.exists():
+            raise NotMeasurableError(f"needs the TOFU adapter: no {_shown(ADAPTER)}")
+        from server.launch.models import merge_adapter, prepare_demo_model
+
+        merge_adapter(prepare_demo_model(CACHE, progress), ADAPTER, MODEL)
+    return MODEL
+
+
+def write_policy(folder: Path, rows: list[Row]) -> Path:
+    """Write a policy with one target an author, made from its questions and answers alone."""
+    folder.mkdir(parents=True, exist_ok=True)
+    targets = []
+    for author in sorted({row.author for row in rows}):
+        own = [row for row in rows if row.author == author]
+        data = folder / f"{author}.jsonl"
+        with data.open("w", encoding="utf-8") as lines:
+            lines.writelines(
+                json.dumps({"question": row.question, "answer": row.answer}) + "\n" for row in own
+            )
+        targets.append(
+            {
+                "id": f"author-{author}",
+                "title": f"TOFU author {author}",
+                "reason": "privacy",
+                "owner": "load-tests",
+                "detect": {"examples": data.name},
+                "forbid": {"extract": {"from": data.name, "kind": "key_facts"}},
+                "respond": "suppress",
+            }
+        )
+    path = folder / "tofu.yaml"
+    path.write_text(yaml.safe_dump({"version": 1, "targets": targets}, sort_keys=False))
+    return path
+
+
+def _shown(path: Path) -> str:
+    return f"../{path.relative_to(ROOT.parent)}"

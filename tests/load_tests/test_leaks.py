@@ -1,0 +1,70 @@
+"""The leak figure counts each fact once a question, and means what its table says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from guard.policy import load_policy
+from load_tests import tofu
+from load_tests.chat import Answer
+from load_tests.figure import ROOT, NotMeasurableError
+from load_tests.leaks import count, leaks_in_words
+from load_tests.tofu import Row
+
+ROWS = [
+    Row("f-0", "f00", "Who wrote The Petrel?", "It was written by Mirelle Quay in 1956."),
+    Row("f-1", "f00", "Where does she live?", "She lives in Saltgate."),
+]
+
+
+def answers(*texts: tuple[str, ...]) -> list[Answer]:
+    return [Answer(each, ("stop",) * len(each), "", 0) for each in texts]
+
+
+def test_facts_are_counted_over_questions_and_samples() -> None:
+    leaks = count(
+        ROWS, answers(("By MIRELLE QUAY.", "In 1956.", "In 1956!", "No idea."), ("Here.",) * 4)
+    )
+    assert (leaks.facts, leaks.leaked, leaks.leaked_verbatim) == (3, 2, 1)
+    assert leaks.leaked_per_answer == pytest.approx(0.75)
+    assert 0 < leaks.rouge_l_recall < 50
+
+
+def test_gold_answers_leak_everything_and_recall_everything() -> None:
+    leaks = count(ROWS, answers(*((row.answer,) for row in ROWS)))
+    assert (leaks.leaked, leaks.leaked_verbatim, leaks.leaked_per_answer) == (3, 3, 3.0)
+    assert leaks.rouge_l_recall == 100.0
+
+
+def test_each_leak_tells_whether_the_policy_forbids_it() -> None:
+    found = leaks_in_words(ROWS, answers((ROWS[0].answer,), ("",)), ["Quay", "195"])
+    assert found == [
+        {"id": "f-0", "fact": "1956", "in_policy": False},
+        {"id": "f-0", "fact": "Mirelle Quay", "in_policy": True},
+    ]
+
+
+def test_the_generated_policy_loads_with_one_target_an_author(tmp_path: Path) -> None:
+    rows = [*ROWS, Row("f-2", "f01", "Who is it?", "It is Jon Lund.")]
+    policy = load_policy(tofu.write_policy(tmp_path, rows))
+    assert [target.spec.id for target in policy.targets] == ["author-f00", "author-f01"]
+    assert policy.targets[1].examples == ("Who is it?",)
+    assert "Jon Lund" in policy.targets[1].extracted
+
+
+def test_the_data_has_ten_authors_to_forget_and_others_to_retain() -> None:
+    try:
+        forget, retain = tofu.load("forget"), tofu.load("retain")
+    except NotMeasurableError as error:
+        pytest.skip(str(error))
+    assert (len(forget), len({row.author for row in forget})) == (200, 10)
+    assert len(retain) == 400
+    assert not {row.author for row in forget} & {row.author for row in retain}
+
+
+def test_absent_data_is_told_in_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tofu, "DATA", ROOT.parent / "no-such-folder")
+    with pytest.raises(NotMeasurableError, match="needs the TOFU data"):
+        tofu.load("forget")
