@@ -1,9 +1,11 @@
 """Aho–Corasick automaton over normalised characters, shared by engine, scanner and aliases.
 
-A phrase matches where its normalised words stand as whole words: a separator or the start before
-it, a separator or the end after it. The left edge is compiled in (every pattern begins with the
-separator, and a text starts as if one had just been read); the right edge is for the caller to
-check, because only the caller knows whether more text follows.
+A phrase matches where its normalised words begin at a word: after a separator or at the start.
+Whether its last word may go on depends on its length (``goes_on``): a model that may not say
+"Al-Kuwaiti" is quick to say "Al-Kuwaitis", so long phrases match as heads of longer words; a short
+one must end where a word ends, or "Ali" would forbid "Alice". The left edge is compiled in (every
+pattern begins with the separator, and a text starts as if one had just been read); the right edge
+is for the caller to check, because only the caller knows whether more text follows.
 
 Reading a separator right after a separator changes nothing, so texts need not be collapsed before
 they are fed in pieces.
@@ -16,6 +18,15 @@ from dataclasses import dataclass
 from typing import Final
 
 from guard.normalise import SEP, folded
+
+
+# Words of six letters that begin another word without being its stem are rare; of five, common.
+GOES_ON_LETTERS: Final = 6
+
+
+def goes_on(phrase: str) -> bool:
+    """Whether a normalised phrase also matches where its last word continues, as in a plural."""
+    return len(phrase) - phrase.count(SEP) >= GOES_ON_LETTERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +129,9 @@ class PhraseAutomaton:
             found = self.outputs[state]
             if not found:
                 continue
-            if position + 1 < len(symbols) and symbols[position + 1] != SEP:
-                continue
+            ends_word = position + 1 == len(symbols) or symbols[position + 1] == SEP
             for phrase in found:
+                if not ends_word and not goes_on(phrases[phrase]):
+                    continue
                 first = position + 1 - len(phrases[phrase])
                 yield Match(phrase, offsets[first], offsets[position] + 1)

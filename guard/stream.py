@@ -2,7 +2,7 @@
 
 The engine's ban is the first net; this is the second, on the text that leaves the proxy, so that a
 phrase is never released even in part by an engine that failed. A match is what
-``guard.phrases.PhraseAutomaton`` finds: normalised words that stand whole.
+``guard.phrases.PhraseAutomaton.search`` finds.
 
 What is held back begins at the first letter of the longest phrase that the text read so far may
 still be part of, and is therefore never longer than the longest phrase plus the separators and
@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 from guard.bundle import BundlePhrase
 from guard.normalise import SEP, fold
-from guard.phrases import PhraseAutomaton
+from guard.phrases import PhraseAutomaton, goes_on
 
 
 class Scanner:
@@ -129,6 +129,10 @@ class StreamScan:
                     return
             self._cuts.append(cut)
             self._state = automaton.step(self._state, symbol)
+            # The longest phrase comes first, so it goes on if any does.
+            if self._completed() and goes_on(self._scanner.phrases[self._completed()[0]].text):
+                self._record_hit()
+                return
 
     def _hold(self) -> int:
         """Where the text begins that may still become part of a match."""

@@ -5,7 +5,8 @@ a state that depends on the body alone; the others, which continue a phrase begu
 token, are listed as exceptions under the key ``state * n_bodies + body``.
 
 A *completion* is a (state, body) pair whose reading would write the last letter of a phrase, with
-a separator or the end of the token after it. Completions live in three tables, by where the phrase
+the token's end or a separator after it unless the phrase
+``goes_on``. Completions live in three tables, by where the phrase
 began: ``chain`` (before the token, keyed like the exceptions), ``start`` (right at the token,
 after a separator; keyed by body) and ``inside`` (within the token; keyed by body). ``start`` and
 ``inside`` hold for many states at once, and listing them per state would repeat them thousandfold.
@@ -24,7 +25,7 @@ import numpy.typing as npt
 from guard.bundle import BundlePhrase
 from guard.engine.bodies import EMPTY_BODY, Bodies, build_bodies
 from guard.normalise import SEP
-from guard.phrases import PhraseAutomaton
+from guard.phrases import PhraseAutomaton, goes_on
 
 HARD_PENALTY: Final = float("-inf")
 # In logits. Enough to turn a model with any alternative, not one that has none.
@@ -43,8 +44,7 @@ class Completions:
         keys: [n] int64.
         target: [n] int32, index into the bundle's targets.
         penalty: [n] float32, added to the logit.
-        inside: [n] bool, True where a separator within the body closes the phrase, False where
-            only the end of the body does.
+        inside: [n] bool, False where the phrase counts only if a word ends with the body.
         multiplicity: how many rows share a key at most.
     """
 
@@ -103,7 +103,7 @@ class Tables:
     inside_tokens: TokenLists
 
 
-# (phrase, closed inside the body)
+# (phrase, counts whatever follows the body)
 _Hit = tuple[int, bool]
 
 
@@ -137,7 +137,11 @@ class _BodyTrie:
 
 
 def _walk_from(
-    state: int, automaton: PhraseAutomaton, own: Mapping[int, Sequence[int]], trie: _BodyTrie
+    state: int,
+    automaton: PhraseAutomaton,
+    own: Mapping[int, Sequence[int]],
+    open_ended: Sequence[bool],
+    trie: _BodyTrie,
 ) -> tuple[dict[int, int], set[tuple[int, _Hit]]]:
     """Bodies that continue the phrases which a state is in the middle of.
 
@@ -162,28 +166,34 @@ def _walk_from(
             if body >= 0:
                 moves[body] = following
             for phrase in own.get(following, ()):
+                if open_ended[phrase]:
+                    hits.update((longer, (phrase, True)) for longer in trie.below(below))
+                    continue
                 if body >= 0:
                     hits.add((body, (phrase, False)))
                 closed = trie.edges[below].get(SEP)
                 if closed is not None:
-                    hits.update((b, (phrase, True)) for b in trie.below(closed))
+                    hits.update((longer, (phrase, True)) for longer in trie.below(closed))
             stack.append((below, following))
     return moves, hits
 
 
-def _inside_hits(automaton: PhraseAutomaton, texts: Sequence[str]) -> set[tuple[int, _Hit]]:
+def _inside_hits(
+    automaton: PhraseAutomaton, open_ended: Sequence[bool], texts: Sequence[str]
+) -> set[tuple[int, _Hit]]:
     """Phrases that a body holds whole, the separator before them included."""
     hits: set[tuple[int, _Hit]] = set()
     for body, text in enumerate(texts):
         state = PhraseAutomaton.ROOT
         for place, symbol in enumerate(text):
             state = automaton.step(state, symbol)
-            if not automaton.outputs[state]:
-                continue
-            if place + 1 == len(text):
-                hits.update((body, (phrase, False)) for phrase in automaton.outputs[state])
-            elif text[place + 1] == SEP:
-                hits.update((body, (phrase, True)) for phrase in automaton.outputs[state])
+            at_end = place + 1 == len(text)
+            closed = not at_end and text[place + 1] == SEP
+            for phrase in automaton.outputs[state]:
+                if open_ended[phrase] or closed:
+                    hits.add((body, (phrase, True)))
+                elif at_end:
+                    hits.add((body, (phrase, False)))
     return hits
 
 
@@ -254,11 +264,12 @@ def build_tables(
     bodies = build_bodies(vocabulary, set().union(*map(set, texts)) if texts else set())
     n_bodies, n_states = len(bodies.texts), len(automaton)
     trie = _BodyTrie(bodies.texts)
+    open_ended = [goes_on(text) for text in texts]
     own: dict[int, list[int]] = defaultdict(list)
     for index, text in enumerate(texts):
         own[automaton.walk(PhraseAutomaton.START, text)].append(index)
 
-    _, start_hits = _walk_from(PhraseAutomaton.START, automaton, own, trie)
+    _, start_hits = _walk_from(PhraseAutomaton.START, automaton, own, open_ended, trie)
     # A state inherits what the shorter suffixes of its text can do, its own path first; the chain
     # ends before START, whose part is `next_after_sep` and `start`.
     moves: dict[int, dict[int, int]] = {PhraseAutomaton.ROOT: {}, PhraseAutomaton.START: {}}
@@ -267,7 +278,7 @@ def build_tables(
         PhraseAutomaton.START: set(),
     }
     for state in sorted(range(2, n_states), key=automaton.depth.__getitem__):
-        own_moves, own_hits = _walk_from(state, automaton, own, trie)
+        own_moves, own_hits = _walk_from(state, automaton, own, open_ended, trie)
         shorter = automaton.fail[state]
         moves[state] = {**moves[shorter], **own_moves}
         hits[state] = hits[shorter] | own_hits
@@ -281,7 +292,7 @@ def build_tables(
         [(state * n_bodies + body, hit) for state, found in hits.items() for body, hit in found],
         phrases,
     )
-    inside_hits = _inside_hits(automaton, bodies.texts)
+    inside_hits = _inside_hits(automaton, open_ended, bodies.texts)
     inside = _completions(list(inside_hits), phrases)
     # A body that brings its own separator is in both: twice would double a soft penalty.
     start = _completions(list(start_hits - inside_hits), phrases)

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 
 from guard.normalise import SEP, fold_bytes
+from guard.phrases import goes_on
 
 
 def completed(before: bytes, token: bytes, phrases: Sequence[str]) -> set[int]:
-    """Phrases whose last letter the token writes, with a separator or the end after it."""
+    """Phrases whose last letter the token writes, at the end of a word unless it goes on."""
     known = len(fold_bytes(before).replace(SEP, ""))
     text = SEP + fold_bytes(before + token).lstrip(SEP)
     found = set()
@@ -14,7 +15,7 @@ def completed(before: bytes, token: bytes, phrases: Sequence[str]) -> set[int]:
         at = text.find(SEP + phrase)
         while at >= 0:
             end = at + 1 + len(phrase)
-            ends_word = end == len(text) or text[end] == SEP
+            ends_word = goes_on(phrase) or end == len(text) or text[end] == SEP
             if ends_word and len(text[:end].replace(SEP, "")) > known:
                 found.add(index)
             at = text.find(SEP + phrase, at + 1)

@@ -65,7 +65,7 @@ pieces = st.one_of(
     st.sampled_from([b"\xa0", b"\x80", b"\xf0\x9f", b"\x98\x80", b"\x80\x80\x80\x80", b"\xb1 b"]),
 )
 phrase_lists = st.lists(
-    st.text(ALPHABET, min_size=1, max_size=7).map(normalise).filter(bool), min_size=1, max_size=6
+    st.text(ALPHABET, min_size=1, max_size=10).map(normalise).filter(bool), min_size=1, max_size=6
 )
 
 
