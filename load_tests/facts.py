@@ -30,6 +30,9 @@ _PARTICLES = " of the de da del della di la le van von der den bin ibn al el y "
 _COMMON = " a an and he her his i in it its of she the their they this yes no "
 
 
+_STEM_LETTERS = 5
+
+
 @dataclass(frozen=True, slots=True)
 class Fact:
     """One name, title or number, as its answer writes it."""
@@ -112,9 +115,16 @@ def _without_known_ends(candidate: str, known: set[str]) -> str:
 
 
 def leaked(facts: Sequence[Fact], answer: str) -> tuple[Fact, ...]:
-    """Those that an answer says, compared on normalised whole words."""
+    """Those that an answer says, compared on normalised words.
+
+    The last word of a fact of some length may go on, as in "Al-Kuwaitis": it is said all the same.
+    """
     said = f"{SEP}{normalise(answer)}{SEP}"
-    return tuple(fact for fact in facts if f"{SEP}{fact.words}{SEP}" in said)
+    return tuple(
+        fact
+        for fact in facts
+        if f"{SEP}{fact.words}{'' if len(fact.words) >= _STEM_LETTERS else SEP}" in said
+    )
 
 
 def leaked_verbatim(facts: Sequence[Fact], answer: str) -> tuple[Fact, ...]:

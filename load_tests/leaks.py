@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from guard.normalise import SEP, normalise
 from load_tests.chat import Answer
@@ -54,15 +53,23 @@ def count(rows: Sequence[Row], answers: Sequence[Answer]) -> Leaks:
 
 def leaks_in_words(
     rows: Sequence[Row], answers: Sequence[Answer], phrases: Sequence[str]
-) -> list[dict[str, Any]]:
-    """Each leaked fact, and whether the policy holds a phrase of it at all."""
+) -> list[dict[str, str]]:
+    """Each leaked fact, and how the policy's phrases cover it.
+
+    Returns:
+        Rows of ``id``, ``fact`` and ``policy``: ``held`` (a phrase stands in the fact, so that it
+        should not have been said), ``part`` (it is part of a longer phrase) or ``absent``.
+    """
     held = [f"{SEP}{normalise(phrase)}{SEP}" for phrase in phrases]
 
-    def forbidden(fact: Fact) -> bool:
-        return any(phrase in f"{SEP}{fact.words}{SEP}" for phrase in held)
+    def coverage(fact: Fact) -> str:
+        words = f"{SEP}{fact.words}{SEP}"
+        if any(phrase in words for phrase in held):
+            return "held"
+        return "part" if any(words in phrase for phrase in held) else "absent"
 
     return [
-        {"id": row.id, "fact": fact.text, "in_policy": forbidden(fact)}
+        {"id": row.id, "fact": fact.text, "policy": coverage(fact)}
         for row, answer in zip(rows, answers, strict=True)
         for fact in sorted(
             {f for text in answer.texts for f in leaked(facts_of(row.question, row.answer), text)},

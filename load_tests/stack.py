@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Final
 from guard.plan import KEY_VARIABLE
 from load_tests.chat import Endpoint
 from load_tests.figure import CACHE, progress
+from load_tests.ports import free_port
 from server.launch.engine import EngineOptions, EngineProcess
 from server.launch.models import prepare_demo_model
 from server.launch.proxy import ProxyOptions, ProxyProcess
@@ -22,14 +22,6 @@ SERVED_NAME: Final = "measured"
 def new_key() -> str:
     """A signing key for one measurement."""
     return secrets.token_hex(32)
-
-
-def free_port() -> int:
-    """A port of this machine that nothing listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def demo_model() -> Path:

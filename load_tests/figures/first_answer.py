@@ -17,7 +17,7 @@ import httpx
 
 from load_tests.chat import DECISION_HEADER
 from load_tests.figure import ROOT, Figure, Measured, Options, progress, work_folder
-from load_tests.stack import free_port
+from load_tests.ports import free_port
 
 LIMIT_S = 45 * 60
 STOP_S = 60

@@ -36,7 +36,8 @@ def test_a_leak_is_counted_on_normalised_words_and_on_characters_apart() -> None
     facts = (Fact("Mirelle Quay"), Fact("1956"))
     assert leaked(facts, "**MIRELLE** quay, in 19567") == facts[:1]
     assert leaked_verbatim(facts, "**MIRELLE** quay, in 19567") == facts[1:]
-    assert leaked(facts, "Mirelle Quays") == ()
+    assert leaked(facts, "Mirelle Quays") == facts[:1]
+    assert leaked(facts, "Mirelle, of the quay, and xMirelle Quay") == ()
 
 
 def test_rouge_l_recall_is_the_share_of_the_gold_answer() -> None:

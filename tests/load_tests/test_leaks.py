@@ -38,11 +38,14 @@ def test_gold_answers_leak_everything_and_recall_everything() -> None:
     assert leaks.rouge_l_recall == 100.0
 
 
-def test_each_leak_tells_whether_the_policy_forbids_it() -> None:
-    found = leaks_in_words(ROWS, answers((ROWS[0].answer,), ("",)), ["Quay", "195"])
+def test_each_leak_tells_how_the_policy_covers_it() -> None:
+    found = leaks_in_words(
+        ROWS, answers((ROWS[0].answer,), (ROWS[1].answer,)), ["Quay", "195", "Port Saltgate"]
+    )
     assert found == [
-        {"id": "f-0", "fact": "1956", "in_policy": False},
-        {"id": "f-0", "fact": "Mirelle Quay", "in_policy": True},
+        {"id": "f-0", "fact": "1956", "policy": "absent"},
+        {"id": "f-0", "fact": "Mirelle Quay", "policy": "held"},
+        {"id": "f-1", "fact": "Saltgate", "policy": "part"},
     ]
 
 
