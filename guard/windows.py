@@ -2,7 +2,7 @@
 
 An encoder silently drops what lies beyond its limit (256 tokens for all-MiniLM-L6-v2), and a
 question of ten words is lost in the average of a page. So a long text is looked at in windows that
-are short enough for both, each character in at least one of them, each run of ``WINDOW // 2``
+are short enough for both, each character in at least one of them, each run of ``OVERLAP``
 characters whole in at least one.
 """
 
@@ -16,6 +16,7 @@ WINDOW: Final = 240
 _STRIDE: Final = WINDOW // 2
 # How far a window's edge may move to stand between two words.
 _SLACK: Final = 24
+OVERLAP: Final = WINDOW - _STRIDE - _SLACK
 
 
 def windows(text: str) -> list[str]:

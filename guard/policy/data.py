@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from guard.errors import PolicyError
+from guard.policy.model import Place
 
 MAX_BYTES: Final = 64 << 20
 MAX_TEXT: Final = 20_000
@@ -15,36 +16,36 @@ MAX_TEXT: Final = 20_000
 Item = TypeVar("Item")
 
 
-def read_prompts(path: Path, shown: str, field: str) -> list[str]:
+def read_prompts(path: Path, place: Place) -> list[str]:
     """The prompts of a ``.jsonl`` file (``prompt`` or ``question``) or of a ``.txt`` file (lines).
 
     Args:
-        shown: the path as the operator knows it, for errors.
-        field: the policy field that names the file.
+        place: the policy field that names the file, for errors with the file as a whole; an error
+            in a line of it names that line.
 
     Raises:
         PolicyError: absent, unreadable, of another kind, empty, or a line without a prompt.
     """
     if path.suffix == ".txt":
-        prompts = [line.strip() for line in _read(path, shown, field).splitlines() if line.strip()]
-        for number, prompt in enumerate(prompts, 1):
-            _check_length(prompt, shown, number, field)
+        prompts = []
+        for number, line in enumerate(_read(path, place).split("\n"), 1):
+            _check_length(line, path, number, place)
+            if line.strip():
+                prompts.append(line.strip())
     elif path.suffix == ".jsonl":
         prompts = [
-            _text(row, ("prompt", "question"), shown, line, field)
-            for line, row in _rows(path, shown, field)
+            _text(row, ("prompt", "question"), path, line, place)
+            for line, row in _rows(path, place)
         ]
     else:
-        raise PolicyError(
-            "is neither a .jsonl nor a .txt file",
-            fix="give a .jsonl file with a `prompt` in each line, or a .txt file with one a line",
-            file=shown,
-            field=field,
+        raise place.error(
+            f"`{path}` is neither a .jsonl nor a .txt file",
+            "give a .jsonl file with a `prompt` in each line, or a .txt file with one a line",
         )
-    return _not_empty(prompts, shown, field)
+    return _not_empty(prompts, path, place)
 
 
-def read_answers(path: Path, shown: str, field: str) -> list[tuple[str, str]]:
+def read_answers(path: Path, place: Place) -> list[tuple[str, str]]:
     """The (question, answer) pairs of a ``.jsonl`` file.
 
     Raises:
@@ -52,23 +53,23 @@ def read_answers(path: Path, shown: str, field: str) -> list[tuple[str, str]]:
     """
     pairs = [
         (
-            _text(row, ("question", "prompt"), shown, line, field),
-            _text(row, ("answer",), shown, line, field),
+            _text(row, ("question", "prompt"), path, line, place),
+            _text(row, ("answer",), path, line, place),
         )
-        for line, row in _rows(path, shown, field)
+        for line, row in _rows(path, place)
     ]
-    return _not_empty(pairs, shown, field)
+    return _not_empty(pairs, path, place)
 
 
-def _not_empty(items: list[Item], shown: str, field: str) -> list[Item]:
+def _not_empty(items: list[Item], path: Path, place: Place) -> list[Item]:
     if not items:
-        raise PolicyError("file is empty", fix="write one item a line", file=shown, field=field)
+        raise place.error(f"`{path}` is empty", "write one item a line")
     return items
 
 
-def _read(path: Path, shown: str, field: str) -> str:
+def _read(path: Path, place: Place) -> str:
     def error(problem: str, fix: str) -> PolicyError:
-        return PolicyError(problem, fix=fix, file=shown, field=field)
+        return place.error(f"`{path}`: {problem}", fix)
 
     try:
         if not path.exists():
@@ -83,9 +84,9 @@ def _read(path: Path, shown: str, field: str) -> str:
         raise error(f"cannot be read ({detail})", "check the file and its permissions") from reason
 
 
-def _rows(path: Path, shown: str, field: str) -> Iterator[tuple[int, dict[str, Any]]]:
+def _rows(path: Path, place: Place) -> Iterator[tuple[int, dict[str, Any]]]:
     # Not splitlines: JSON strings may hold U+2028 and its like unescaped.
-    for number, line in enumerate(_read(path, shown, field).split("\n"), 1):
+    for number, line in enumerate(_read(path, place).split("\n"), 1):
         if not line.strip():
             continue
         try:
@@ -96,30 +97,36 @@ def _rows(path: Path, shown: str, field: str) -> Iterator[tuple[int, dict[str, A
             raise PolicyError(
                 "is not a JSON object",
                 fix='write one object a line, such as {"question": "...", "answer": "..."}',
-                file=shown,
+                file=str(path),
                 line=number,
-                field=field,
+                field=place.field,
             )
         yield number, row
 
 
-def _text(row: dict[str, Any], names: tuple[str, ...], shown: str, line: int, field: str) -> str:
+def _text(row: dict[str, Any], names: tuple[str, ...], path: Path, line: int, place: Place) -> str:
     for name in names:
         value = row.get(name)
         if isinstance(value, str) and value.strip():
-            _check_length(value, shown, line, field)
+            _check_length(value, path, line, place)
             return value
     choices = " or ".join(f"`{name}`" for name in names)
     raise PolicyError(
-        f"has no text in {choices}", fix=f"add {choices}", file=shown, line=line, field=field
+        f"has no text in {choices}",
+        fix=f"add {choices}",
+        file=str(path),
+        line=line,
+        field=place.field,
     )
 
 
-def _check_length(text: str, shown: str, line: int, field: str) -> None:
+def _check_length(text: str, path: Path, line: int, place: Place) -> None:
     problem = ""
     if len(text) > MAX_TEXT:
         problem = f"holds a text longer than {MAX_TEXT} characters"
     elif any("\ud800" <= char <= "\udfff" for char in text):
         problem = "holds half of a surrogate pair, which is no text"
     if problem:
-        raise PolicyError(problem, fix="correct the line", file=shown, line=line, field=field)
+        raise PolicyError(
+            problem, fix="correct the line", file=str(path), line=line, field=place.field
+        )

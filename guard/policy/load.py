@@ -123,7 +123,8 @@ class _Loader:
             ids = frozenset(spec.id for spec, _ in self.specs)
             self._sort(check_tenants(self.tenants, ids))
         if self.errors:
-            raise InvalidPolicyError(self.errors)
+            by_place = sorted(self.errors, key=lambda error: (error.file, error.line))
+            raise InvalidPolicyError(by_place)
         if not targets:
             self.warnings.append(
                 PolicyWarning("holds no target: nothing is guarded", "add one", shown, 1, "targets")
@@ -165,37 +166,32 @@ class _Loader:
         if given is None:
             return ()
         if isinstance(given, str):
-            path, shown = self._data_file(given, place)
             try:
-                return tuple(read_prompts(path, shown, place.field))
+                return tuple(read_prompts(self._data_file(given, place), place))
             except PolicyError as error:
-                self.errors.append(_at_policy(error, place, shown))
+                self.errors.append(error)
                 return ()
         if not given:
             self.errors.append(place.error("is empty", "add a prompt, or remove the field"))
+        for index, prompt in enumerate(given):
+            if not prompt.strip():
+                self.errors.append(place.at(index).error("is blank", "write a prompt"))
         return tuple(given)
 
     def _facts(self, spec: Target, place: Place) -> tuple[str, ...]:
         if spec.forbid.extract is None:
             return ()
-        path, shown = self._data_file(spec.forbid.extract.source, place)
         try:
-            return tuple(collect_key_facts(read_answers(path, shown, place.field)))
+            path = self._data_file(spec.forbid.extract.source, place)
+            return tuple(collect_key_facts(read_answers(path, place)))
         except PolicyError as error:
-            self.errors.append(_at_policy(error, place, shown))
+            self.errors.append(error)
             return ()
 
-    def _data_file(self, given: str, place: Place) -> tuple[Path, str]:
+    def _data_file(self, given: str, place: Place) -> Path:
         path = Path(place.source.file).parent / given
         self.files.append(path)
-        return path, str(path)
-
-
-def _at_policy(error: PolicyError, place: Place, shown: str) -> PolicyError:
-    # A problem with the file as a whole is mended in the policy; one with a line, in that line.
-    if error.line:
-        return error
-    return place.error(f"`{shown}` {error.problem}", error.fix)
+        return path
 
 
 def _valid(model: type[Model], items: Any, place: Place) -> Iterator[tuple[Model, Place]]:

@@ -74,15 +74,14 @@ def _one(item: dict[str, Any], base: Place) -> PolicyError:
 
 def _strip_tags(loc: tuple[str | int, ...]) -> FieldPath:
     # A union's branch stands in pydantic's path; `phrases[1].phrase.text` is no field of the file.
-    kept: list[str | int] = []
-    for part in loc:
-        after_union = kept and (isinstance(kept[-1], int) or kept[-1] in _UNION_FIELDS)
-        if not (part in _TAGS and after_union and not (part == "text" and kept[-1] == "phrase")):
-            kept.append(part)
-    return tuple(kept)
+    def is_tag(index: int) -> bool:
+        if loc[index] not in _TAGS or index < 2:
+            return False
+        before = loc[index - 1]
+        in_list = isinstance(before, int) and loc[index - 2] == "phrases"
+        return in_list or before in ("examples", "counterexamples")
 
-
-_UNION_FIELDS: Final = frozenset({"examples", "counterexamples"})
+    return tuple(part for index, part in enumerate(loc) if not is_tag(index))
 
 
 def _unknown_field(path: FieldPath) -> tuple[str, str]:

@@ -11,14 +11,13 @@ class InvalidPolicyError(PolicyError):
     """All that is wrong with a policy; its text has one line for each problem.
 
     Args:
-        errors: at least one, in the order of the files; the first lends its ``file``, ``line``,
-            ``field``, ``problem`` and ``fix``.
+        errors: at least one; the first lends its ``file``, ``line`` and ``field``.
     """
 
     def __init__(self, errors: Sequence[PolicyError]) -> None:
         first = errors[0]
-        super().__init__(
-            first.problem, fix=first.fix, file=first.file, line=first.line, field=first.field
-        )
+        super().__init__("", file=first.file, line=first.line, field=first.field)
         self.errors = tuple(errors)
-        self.args = ("\n".join(str(error) for error in errors),)
+        self.problem = "\n".join(str(error) for error in errors)
+        self.fix = ""  # each line has its own
+        self.args = (self.problem,)

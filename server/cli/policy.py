@@ -200,8 +200,8 @@ def _calibration_warnings(policy: Policy, compiled: Compiled) -> list[str]:
         elif calibration.bound > PARAPHRASE:
             out.append(
                 detect.at("counterexamples").warning(
-                    "some near misses are so close to an example that a request must almost repeat an"
-                    f" example to be recognised (similarity {made.threshold:.2f})",
+                    "some near misses are so close to an example that a request must almost repeat"
+                    f" an example to be recognised (similarity {made.threshold:.2f})",
                     "remove what only differs in a name, and add the name to `aliases`",
                 )
             )
