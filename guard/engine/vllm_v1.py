@@ -12,28 +12,25 @@ sampled since and penalises. Requests with nothing active are forgotten at once.
 
 from __future__ import annotations
 
-import logging
 from collections import defaultdict
-from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 import vllm
+from vllm.tokenizers import cached_tokenizer_from_config
 from vllm.v1.sample.logits_processor.interface import (
     BatchUpdate,
     LogitsProcessor,
     MoveDirectionality,
 )
 
-from guard.engine.bundles import BundleCache, LoadedBundle, admit, bundles_root
+from guard.engine.bundles import LoadedBundle
+from guard.engine.enforcer import Enforcer, Requirement, check_request
 from guard.engine.matcher import PhraseMatcher
-from guard.engine.probe import ProbeScribe, ProbeScript, push
+from guard.engine.probe import push
 from guard.engine.versions import check_vllm_version
 from guard.engine.vocabulary import token_bytes
-from guard.errors import GuardError
 from guard.phrases import PhraseAutomaton
-from guard.plan import XARG, admitted_plan, load_key
 
 if TYPE_CHECKING:
     from vllm import SamplingParams
@@ -41,33 +38,15 @@ if TYPE_CHECKING:
 
 check_vllm_version(vllm.__version__)
 
-_log = logging.getLogger("vllm.unlearn_guard")
-
-
-@lru_cache(maxsize=1)
-def _trust() -> tuple[bytes, Path]:
-    return load_key(), bundles_root()
-
 
 class _Row:
-    """One guarded request: where its text stands in the automaton, and what it must not say.
+    """One guarded request: what it must hold, and where its text stands in the automaton."""
 
-    ``bundle`` is None for a request whose plan could not be kept; it may say nothing.
-    """
+    __slots__ = ("needs", "output", "pending", "read", "state")
 
-    __slots__ = ("active", "bundle", "output", "pending", "read", "script", "state")
-
-    def __init__(
-        self,
-        output: list[int],
-        bundle: LoadedBundle | None,
-        active: torch.Tensor,
-        script: ProbeScript | None,
-    ) -> None:
-        self.output = output
-        self.bundle = bundle
-        self.active = active
-        self.script = script
+    def __init__(self, output: list[int], needs: Requirement) -> None:
+        self.output = output  # vLLM's own list, which grows as tokens are sampled
+        self.needs = needs
         self.state = PhraseAutomaton.START
         self.pending = 0
         self.read = 0  # how many output tokens `state` includes
@@ -83,23 +62,14 @@ class GuardLogitsProcessor(LogitsProcessor):
         Raises:
             ValueError: with the reason.
         """
-        try:
-            admit((sampling_params.extra_args or {}).get(XARG), *_trust())
-        except GuardError as error:
-            raise ValueError(f"unlearn-guard: {error}") from error
+        check_request(sampling_params.extra_args)
 
     def __init__(self, vllm_config: VllmConfig, device: torch.device, is_pin_memory: bool) -> None:
-        from vllm.tokenizers import cached_tokenizer_from_config
-
-        self._key, root = _trust()
         model = vllm_config.model_config
         tokenizer = cached_tokenizer_from_config(model)
         vocabulary = token_bytes(tokenizer, model.get_vocab_size())
-        self._end_token = int(tokenizer.eos_token_id)
-        self._bundles = BundleCache(root, vocabulary, device)
-        self._scribe = ProbeScribe(vocabulary, self._end_token)
+        self._enforcer = Enforcer(vocabulary, int(tokenizer.eos_token_id), device)
         self._rows: dict[int, _Row] = {}
-        _log.info("unlearn-guard: enforcing plans, bundles in %s", root)
 
     def is_argmax_invariant(self) -> bool:
         """A ban can take away the most likely token."""
@@ -114,9 +84,9 @@ class GuardLogitsProcessor(LogitsProcessor):
         fresh: list[tuple[_Row, list[int]]] = []
         for index, params, prompt, output in batch_update.added:
             self._rows.pop(index, None)
-            row = self._admitted(params, output)
-            if row is not None:
-                self._rows[index] = row
+            needs = self._enforcer.requirement(params.extra_args)
+            if needs is not None:
+                self._rows[index] = row = _Row(output, needs)
                 fresh.append((row, prompt or []))
         self._read_prompts(fresh)
         for source, target, direction in batch_update.moved:
@@ -126,27 +96,12 @@ class GuardLogitsProcessor(LogitsProcessor):
             if displaced is not None and direction == MoveDirectionality.SWAP:
                 self._rows[source] = displaced
 
-    def _admitted(self, params: SamplingParams, output: list[int]) -> _Row | None:
-        try:
-            plan = admitted_plan((params.extra_args or {}).get(XARG), self._key)
-            if not plan.targets:
-                return None
-            bundle = self._bundles.get(plan.bundle)
-            active = bundle.active_row(plan.targets)
-        except (GuardError, KeyError) as error:
-            # Admission checked all of this in the API process. Raising here would stop the engine
-            # for everyone, so this request alone ends, without a word.
-            _log.error("unlearn-guard: a request was silenced: %s", error)
-            return _Row(output, None, torch.zeros(0, dtype=torch.bool), None)
-        script = self._scribe.write(plan.nonce) if plan.mode == "probe" else None
-        return _Row(output, bundle, active, script)
-
     def _read_prompts(self, fresh: list[tuple[_Row, list[int]]]) -> None:
         """Read prompts, and the output so far of requests that were preempted."""
         by_bundle: dict[LoadedBundle, list[tuple[_Row, list[int]]]] = defaultdict(list)
         for row, prompt in fresh:
-            if row.bundle is not None:
-                by_bundle[row.bundle].append((row, prompt))
+            if row.needs.bundle is not None:
+                by_bundle[row.needs.bundle].append((row, prompt))
         for bundle, rows in by_bundle.items():
             known = [
                 [*prompt, *(token for token in row.output if token >= 0)] for row, prompt in rows
@@ -167,14 +122,14 @@ class GuardLogitsProcessor(LogitsProcessor):
             return logits
         by_bundle: dict[LoadedBundle, list[tuple[int, _Row]]] = defaultdict(list)
         for index, row in self._rows.items():
-            if row.bundle is None or -1 in row.output[row.read :]:
+            if row.needs.bundle is None or -1 in row.output[row.read :]:
                 # Unknown text cannot be guarded: end the answer here.
                 logits[index] = float("-inf")
-                logits[index, self._end_token] = 0.0
+                logits[index, self._enforcer.end_token] = 0.0
                 continue
-            if row.script is not None:
-                push(logits, index, row.script, len(row.output))
-            by_bundle[row.bundle].append((index, row))
+            if row.needs.script is not None:
+                push(logits, index, row.needs.script, len(row.output))
+            by_bundle[row.needs.bundle].append((index, row))
         for bundle, rows in by_bundle.items():
             self._guard(logits, bundle.matcher, rows)
         return logits
@@ -198,6 +153,6 @@ class GuardLogitsProcessor(LogitsProcessor):
                 rows, state.tolist(), pending.tolist(), strict=True
             ):
                 row.state, row.pending, row.read = known_state, known_pending, len(row.output)
-        active = torch.stack([row.active for _, row in rows]).to(device)
+        active = torch.stack([row.needs.active for _, row in rows]).to(device)
         indices = torch.tensor([index for index, _ in rows], device=device)
         matcher.penalise(logits, indices, state, pending, active)
