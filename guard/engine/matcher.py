@@ -248,9 +248,15 @@ class PhraseMatcher:
             return
         first = table.offsets[key]
         count = torch.where(applies, table.offsets[key + 1] - first, 0)
+        steps = table.steps
+        if self.device.type == "cpu":
+            # Asking costs nothing here, and most states have short lists or none.
+            steps = steps[: int(count.max())]
+            if not len(steps):
+                return
         # [B, longest] place in the table, the sentinel where a list is shorter
-        listed = table.steps < count[:, None]
-        place = torch.where(listed, first[:, None] + table.steps, len(table.token) - 1)
+        listed = steps < count[:, None]
+        place = torch.where(listed, first[:, None] + steps, len(table.token) - 1)
         token = table.token[place]
         holds = listed & active.gather(1, table.target[place])
         # While a code point is pending, tokens that may finish it are judged one by one.
