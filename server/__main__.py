@@ -1,0 +1,56 @@
+"""The command line: ``unlearn-guard serve | proxy | check | compile | schema``."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+from guard.errors import GuardError
+from server.launch import SENTENCE
+
+# Which module has a command. Only the one asked for is imported, so that `schema` answers at once.
+_MODULES: Final = {
+    "serve": "server.cli.serve",
+    "proxy": "server.cli.proxy",
+    "check": "server.cli.policy",
+    "compile": "server.cli.policy",
+    "schema": "server.cli.policy",
+}
+
+FAILED: Final = 2
+
+
+def parser_for(arguments: Sequence[str]) -> argparse.ArgumentParser:
+    """The parser, with every command, or with those of the module that ``arguments`` ask for."""
+    parser = argparse.ArgumentParser(
+        prog="unlearn-guard",
+        description="Make a model behave as if it had unlearned a forget target. The knowledge is"
+        " suppressed while the model answers; it is not erased from the model.",
+    )
+    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    asked = arguments[0] if arguments else ""
+    modules = [_MODULES[asked]] if asked in _MODULES else dict.fromkeys(_MODULES.values())
+    for module in modules:
+        importlib.import_module(module).register(subparsers)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; its exit status, 2 for an error that the user can mend."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    args = parser_for(given).parse_args(given)
+    try:
+        status: int = args.run(args)
+    except GuardError as error:
+        print(f"{SENTENCE}{error}", file=sys.stderr)
+        return FAILED
+    except KeyboardInterrupt:
+        return 130
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
