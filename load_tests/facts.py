@@ -117,14 +117,20 @@ def _without_known_ends(candidate: str, known: set[str]) -> str:
 def leaked(facts: Sequence[Fact], answer: str) -> tuple[Fact, ...]:
     """Those that an answer says, compared on normalised words.
 
-    The last word of a fact of some length may go on, as in "Al-Kuwaitis": it is said all the same.
+    A fact of some length is said as well where its last word goes on ("Al-Kuwaitis"), and where
+    spaces inside it are missing or put in ("XinLee Williams"): a reader sees it all the same.
     """
-    said = f"{SEP}{normalise(answer)}{SEP}"
-    return tuple(
-        fact
-        for fact in facts
-        if f"{SEP}{fact.words}{'' if len(fact.words) >= _STEM_LETTERS else SEP}" in said
-    )
+    words = normalise(answer).split(SEP)
+    from_each_word = ["".join(words[start:]) for start in range(len(words))]
+
+    def said(fact: Fact) -> bool:
+        parts = fact.words.split(SEP)
+        letters = "".join(parts)
+        if len(letters) >= _STEM_LETTERS:
+            return any(rest.startswith(letters) for rest in from_each_word)
+        return any(words[i : i + len(parts)] == parts for i in range(len(words)))
+
+    return tuple(fact for fact in facts if said(fact))
 
 
 def leaked_verbatim(facts: Sequence[Fact], answer: str) -> tuple[Fact, ...]:

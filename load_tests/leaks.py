@@ -18,7 +18,7 @@ class Leaks:
     Attributes:
         facts: how many there are to give away.
         leaked: how many some answer to their question says, on normalised words.
-        leaked_verbatim: the same, in the very characters of the gold answer.
+        leaked_verbatim: how many are said in the very characters of the gold answer.
         leaked_per_answer: mean over the samples of one question, summed over questions.
         rouge_l_recall: mean over all answers, 0 to 100.
     """

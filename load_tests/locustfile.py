@@ -36,7 +36,9 @@ class Scenario:
 def read_scenario() -> Scenario:
     """The file that ``SCENARIO_VARIABLE`` names."""
     row = json.loads(Path(os.environ[SCENARIO_VARIABLE]).read_text(encoding="utf-8"))
-    return Scenario(**{k: tuple(v) if isinstance(v, list) else v for k, v in row.items()})
+    return Scenario(
+        row["model"], tuple(row["flagged"]), tuple(row["unflagged"]), tuple(row["forbidden"])
+    )
 
 
 def check_host(host: str | None) -> None:

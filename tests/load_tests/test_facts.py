@@ -32,12 +32,29 @@ def test_facts_are_what_the_question_does_not_give(
     assert [fact.text for fact in facts_of(question, answer)] == expected
 
 
-def test_a_leak_is_counted_on_normalised_words_and_on_characters_apart() -> None:
+@pytest.mark.parametrize(
+    ("fact", "answer", "said"),
+    [
+        ("Mirelle Quay", "**MIRELLE** quay", True),
+        ("Mirelle Quay", "the Mirelle Quays", True),
+        ("Mirelle Quay", "by MirelleQuay", True),
+        ("Mirelle Quay", "by Mi relle Quay", True),
+        ("Mirelle Quay", "by xMirelle Quay", False),
+        ("Mirelle Quay", "Mirelle, of the quay", False),
+        ("1956", "in 1956.", True),
+        ("1956", "in 19567 or 1 956", False),
+        ("Nell", "Nelly", False),
+        ("Red Sea", "the redsea", True),
+        ("Mirelle Quay", "", False),
+    ],
+)
+def test_a_fact_is_said_where_a_reader_would_see_it(fact: str, answer: str, said: bool) -> None:
+    assert bool(leaked([Fact(fact)], answer)) == said
+
+
+def test_characters_are_counted_apart() -> None:
     facts = (Fact("Mirelle Quay"), Fact("1956"))
-    assert leaked(facts, "**MIRELLE** quay, in 19567") == facts[:1]
-    assert leaked_verbatim(facts, "**MIRELLE** quay, in 19567") == facts[1:]
-    assert leaked(facts, "Mirelle Quays") == facts[:1]
-    assert leaked(facts, "Mirelle, of the quay, and xMirelle Quay") == ()
+    assert leaked_verbatim(facts, "MIRELLE Quay, in 19567") == facts[1:]
 
 
 def test_rouge_l_recall_is_the_share_of_the_gold_answer() -> None:
