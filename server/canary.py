@@ -117,8 +117,12 @@ class Canary:
                 await self.check()
                 healthy = self.health.ok
                 await asyncio.sleep(self._interval_s if healthy else min(RETRY_S, self._interval_s))
-        finally:
+        except asyncio.CancelledError:
+            self.health = Health(ok=False, reason="the proxy is stopping")
+            raise
+        except BaseException:
             self._set(Health(ok=False, reason="the canary is not running"))
+            raise
 
     async def check(self) -> Health:
         """Probe once with the bundle in force."""

@@ -7,8 +7,9 @@ A target's ``context`` setting says how: ``redact`` the sentence, ``drop`` the w
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from guard.bundle import Bundle
+from guard.bundle import Bundle, BundleTarget
 from guard.context import Span, Withheld, edit_context, split_sentences
 from guard.decision import ContextEdit
 from server.active import ActiveSet
@@ -17,28 +18,27 @@ from server.errors import FieldRefusedError
 from server.wire.texts import RequestText
 
 
-class ContextRefusedError(Exception):
-    """A context text touches a target that has the request refused; ``target`` is its id."""
+@dataclass(frozen=True, slots=True)
+class Filtered:
+    """What was withheld, or the target that has the whole request refused."""
 
-    def __init__(self, target: str) -> None:
-        self.target = target
-        super().__init__(target)
+    edits: tuple[ContextEdit, ...] = ()
+    refused_by: BundleTarget | None = None
 
 
 def filter_context(
     bundle: Bundle, active: ActiveSet, texts: Sequence[RequestText], findings: Findings
-) -> tuple[ContextEdit, ...]:
+) -> Filtered:
     """Edit the request in place.
 
     Args:
         active: the targets in force; what others were detected in stays.
 
     Raises:
-        ContextRefusedError: a target asks for that.
         FieldRefusedError: a name or key, which cannot be edited, touches a target.
     """
     if not active.targets:
-        return ()
+        return Filtered()
     targets = {target.id: target for target in bundle.targets}
     edits: list[ContextEdit] = []
     for index, text in enumerate(texts):
@@ -50,7 +50,7 @@ def filter_context(
         for item in touched:
             action = targets[item.target].context
             if action == "refuse":
-                raise ContextRefusedError(item.target)
+                return Filtered(refused_by=targets[item.target])
             if action != "allow":
                 withheld.append(Withheld(item.span, item.target, action))
         if not withheld:
@@ -64,7 +64,7 @@ def filter_context(
         edited, made = edit_context(text.place, text.text, withheld)
         text.write(edited)
         edits += made
-    return tuple(edits)
+    return Filtered(tuple(edits))
 
 
 def _phrases(bundle: Bundle, active: ActiveSet, text: str) -> list[Touched]:

@@ -20,6 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from guard.bundle import Tenant
 from guard.decision import ContextEdit, Detection, Outcome
 from server.errors import SettingsError
 from server.settings import STDOUT
@@ -77,6 +78,25 @@ class Decision:
     held_characters: int = 0
     steps_ms: dict[str, float] = field(default_factory=dict)
     first_ms: float | None = None
+
+    def begin(self, bundle: str, tenant: Tenant | None, *, stream: bool) -> None:
+        """Who asks, and which bundle answers for it."""
+        self.bundle = bundle
+        self.tenant = tenant.name if tenant else ""
+        self.stream = stream
+
+    def judged(
+        self,
+        detections: tuple[Detection, ...],
+        active: tuple[str, ...],
+        observed: tuple[str, ...],
+    ) -> None:
+        """What was detected, and which targets hold because of it or always."""
+        self.detections, self.active, self.observed = detections, active, observed
+        if active:
+            self.outcome = "constrained"
+        elif observed:
+            self.outcome = "observed"
 
     def elapsed_ms(self) -> float:
         """Milliseconds since the request was read."""
@@ -173,7 +193,7 @@ class DecisionLog:
                 return
 
     def _write(self, records: list[Mapping[str, Any]]) -> None:
-        lines = "".join(json.dumps(record, separators=(",", ":")) + "\n" for record in records)
+        lines = "".join(map(self._line, records))
         try:
             if self._path is None:
                 sys.stdout.write(lines)
@@ -183,6 +203,13 @@ class DecisionLog:
             self._failing = False
         except (OSError, ValueError) as error:
             self._lost(len(records), str(error))
+
+    def _line(self, record: Mapping[str, Any]) -> str:
+        try:
+            return json.dumps(record, separators=(",", ":")) + "\n"
+        except (TypeError, ValueError) as error:
+            self._lost(1, str(error))
+            return ""
 
     def _append(self, path: Path, data: bytes) -> None:
         try:

@@ -102,7 +102,7 @@ class UnauthorizedError(ApiError):
     status = 401
     type = "authentication_error"
     code = "invalid_api_key"
-    headers = {"www-authenticate": "Bearer"}
+    headers = MappingProxyType({"www-authenticate": "Bearer"})
 
 
 class UnknownPathError(RequestError):
@@ -135,7 +135,7 @@ class BodyTimeoutError(RequestError):
 
     status = 408
     code = "body_timeout"
-    headers = {"connection": "close"}
+    headers = MappingProxyType({"connection": "close"})
 
 
 class BodyTooLargeError(RequestError):
@@ -144,7 +144,7 @@ class BodyTooLargeError(RequestError):
     status = 413
     code = "body_too_large"
     # What is left of the body is not read, so the connection cannot be used again.
-    headers = {"connection": "close"}
+    headers = MappingProxyType({"connection": "close"})
 
 
 class UnsupportedMediaError(RequestError):
@@ -186,7 +186,7 @@ class GuardUnavailableError(ApiError):
 
     status = 503
     code = "guard_unavailable"
-    headers = {"retry-after": "5"}
+    headers = MappingProxyType({"retry-after": "5"})
 
 
 class UpstreamUnavailableError(ApiError):
@@ -194,7 +194,7 @@ class UpstreamUnavailableError(ApiError):
 
     status = 503
     code = "upstream_unavailable"
-    headers = {"retry-after": "5"}
+    headers = MappingProxyType({"retry-after": "5"})
 
 
 class UpstreamFailedError(ApiError):

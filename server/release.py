@@ -17,12 +17,14 @@ from pydantic_core import from_json
 
 from guard.bundle import Bundle
 from guard.stream import Scanner
+from server.active import ActiveSet
 from server.answer_scan import ChoiceScan
 from server.decisions import Cut, Decision
 from server.errors import UpstreamFailedError
 from server.sse import DONE, DONE_EVENT, ServerSentEvent, encode_event
 from server.upstream import UpstreamAnswer, UpstreamStream, refused
 from server.wire.answers import FILTERED, Api, to_json
+from server.wire.parse import Request
 from server.wire.texts import COMPLETION_CHANNEL, TEXT_CHANNELS
 
 _HEAD: Final = ("id", "object", "created", "model", "service_tier", "system_fingerprint")
@@ -55,6 +57,22 @@ class Release:
     running_usage: bool = False
     _scans: dict[int, ChoiceScan] = field(default_factory=dict)
     _done: set[int] = field(default_factory=set)
+
+    @classmethod
+    def of(
+        cls, api: Api, request: Request, bundle: Bundle, active: ActiveSet, decision: Decision
+    ) -> Release:
+        """How the answer to this request leaves, with these targets in force."""
+        options = request.stream_options
+        return cls(
+            api,
+            bundle,
+            decision,
+            active.scanner if active.targets else None,
+            json_content=request.wants_json and active.scanner.active,
+            usage=request.wants_usage,
+            running_usage=bool(options and options.continuous_usage_stats),
+        )
 
     def whole(self, answer: UpstreamAnswer) -> bytes:
         """The body to send for a whole answer."""

@@ -13,41 +13,30 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Final
-
-from pydantic_core import from_json
+from typing import Final
 
 from guard.bundle import BundleTarget
-from guard.plan import XARG, GuardPlan, sign_plan
-from server.active import ActivePolicy, ActiveSet, PolicyHolder
-from server.answer_scan import find_in_json
+from guard.plan import GuardPlan, sign_plan
+from server.active import ActivePolicy, PolicyHolder
 from server.canary import Canary, ServedModels
-from server.context_filter import ContextRefusedError, filter_context
+from server.context_filter import filter_context
 from server.decisions import Decision, DecisionLog
 from server.detection import Findings, find_targets
-from server.errors import (
-    ApiError,
-    FieldRefusedError,
-    GuardUnavailableError,
-    InternalError,
-    MalformedBodyError,
-    ModelNotFoundError,
-)
+from server.errors import ApiError, GuardUnavailableError, ModelNotFoundError
+from server.forcing import forbid_forcing
 from server.metrics import Metrics
+from server.payload import engine_payload
 from server.release import Release
 from server.upstream import Upstream
-from server.verdict import Verdict, judge
-from server.wire.answers import Api, error_events, refusal_answer, refusal_events, to_json
-from server.wire.chat import ChatRequest, parse_chat
-from server.wire.completions import CompletionRequest, parse_completion
-from server.wire.texts import RequestText, chat_texts, completion_texts
+from server.verdict import judge
+from server.wire.answers import Api, error_events, refusal_answer, refusal_events
+from server.wire.parse import Request, parse, request_texts
+from server.wire.texts import RequestText
 
 _log = logging.getLogger("unlearn_guard.request")
 
 PATHS: Final[Mapping[Api, str]] = {"chat": "/v1/chat/completions", "completions": "/v1/completions"}
 DEFAULT_REFUSAL: Final = "I can't help with that."
-
-Request = ChatRequest | CompletionRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +54,9 @@ class StreamedAnswer:
     aclose: Callable[[], Awaitable[None]]
 
 
+Answer = WholeAnswer | StreamedAnswer
+
+
 @dataclass(frozen=True, slots=True)
 class RequestPath:
     """What a request needs on its way; one for the life of the app."""
@@ -77,52 +69,51 @@ class RequestPath:
     metrics: Metrics
     key: bytes
 
-    async def answer(
-        self, api: Api, authorization: str, body: bytes, decision: Decision
-    ) -> WholeAnswer | StreamedAnswer:
+    async def answer(self, api: Api, authorization: str, body: bytes, decision: Decision) -> Answer:
         """Guard one request and answer it; ``decision`` records what was decided.
 
         Raises:
             ApiError: the request is refused or cannot be answered; nothing of an answer left.
         """
+        try:
+            return await self._answer(api, authorization, body, decision)
+        except ApiError:
+            raise
+        except Exception as error:
+            _log.exception("%s: a step of the guard failed", decision.id)
+            raise GuardUnavailableError("a step of the guard failed; try again later") from error
+
+    async def _answer(
+        self, api: Api, authorization: str, body: bytes, decision: Decision
+    ) -> Answer:
         policy = self.policies.current
-        decision.bundle = policy.bundle.digest
         tenant = policy.tenant(authorization)
-        decision.tenant = tenant.name if tenant else ""
+        skip = policy.exempt(tenant)
         raw, request = parse(api, body)
-        decision.stream = bool(request.stream)
+        decision.begin(policy.bundle.digest, tenant, stream=bool(request.stream))
         self._require_engine(policy, decision)
         await self._require_model(request.model, decision)
 
-        skip = policy.exempt(tenant)
-        texts = chat_texts(raw) if api == "chat" else completion_texts(raw)
+        texts = request_texts(api, raw)
         with self._step("detect", decision):
             findings = await self._detect(policy, texts, skip, decision)
         verdict = judge(policy, findings, skip)
-        self._record(decision, findings, verdict)
-        active = await policy.active_set(verdict.active)
+        decision.judged(findings.merged, verdict.active, verdict.observed)
         if verdict.refused_by is not None:
             return self._refuse(api, request, verdict.refused_by, decision)
-        try:
-            with self._step("context", decision):
-                decision.edits = filter_context(policy.bundle, active, texts, findings)
-        except ContextRefusedError as error:
-            return self._refuse(api, request, policy.targets[error.target], decision)
+        with self._step("context", decision):
+            active = await policy.active_set(verdict.active)
+            filtered = filter_context(policy.bundle, active, texts, findings)
+        if filtered.refused_by is not None:
+            return self._refuse(api, request, filtered.refused_by, decision)
+        decision.edits = filtered.edits
         forbid_forcing(request, raw, active)
 
-        payload = self._payload(policy, request, raw, active, decision)
-        release = Release(
-            api,
-            policy.bundle,
-            decision,
-            active.scanner if active.targets else None,
-            json_content=request.wants_json and active.scanner.active,
-            usage=request.wants_usage,
-            running_usage=bool(
-                request.stream_options and request.stream_options.continuous_usage_stats
-            ),
+        plan = GuardPlan(bundle=policy.bundle.digest, targets=active.targets)
+        payload = engine_payload(request, raw, sign_plan(plan, self.key), decision)
+        return await self._forward(
+            api, request, payload, Release.of(api, request, policy.bundle, active, decision)
         )
-        return await self._forward(api, request, payload, release)
 
     def finish(self, decision: Decision) -> None:
         """Log and count a decision; once, when its answer has left or failed."""
@@ -172,18 +163,9 @@ class RequestPath:
         self.metrics.unguarded.inc()
         _log.error("%s: let through by `on_error: open`: %s", decision.id, reason)
 
-    def _record(self, decision: Decision, findings: Findings, verdict: Verdict) -> None:
-        decision.detections = findings.merged
-        decision.observed = verdict.observed
-        decision.active = verdict.active
-        if verdict.active:
-            decision.outcome = "constrained"
-        elif verdict.observed:
-            decision.outcome = "observed"
-
     def _refuse(
         self, api: Api, request: Request, target: BundleTarget, decision: Decision
-    ) -> WholeAnswer | StreamedAnswer:
+    ) -> Answer:
         decision.outcome = "refused"
         text = target.refusal or DEFAULT_REFUSAL
         choices = request.choices
@@ -196,40 +178,9 @@ class RequestPath:
             _nothing,
         )
 
-    def _payload(
-        self,
-        policy: ActivePolicy,
-        request: Request,
-        raw: dict[str, Any],
-        active: ActiveSet,
-        decision: Decision,
-    ) -> bytes:
-        """The engine's request: allowed fields, and the signed plan."""
-        payload = {
-            name: value
-            for name, value in raw.items()
-            if name in request.FORWARDED and value is not None
-        }
-        if active.targets:
-            if request.wants_logprobs:
-                decision.stripped += [n for n in ("logprobs", "top_logprobs") if n in payload]
-            payload.pop("logprobs", None)
-            payload.pop("top_logprobs", None)
-        if request.stream:
-            # Counted per chunk, so that an answer that is cut has its usage, too.
-            options = {"include_usage": True, "continuous_usage_stats": True}
-            if not active.targets:
-                options = request.stream_options.forwarded() if request.stream_options else {}
-            payload["stream_options"] = options
-        if not payload.get("stream_options"):
-            payload.pop("stream_options", None)
-        plan = GuardPlan(bundle=policy.bundle.digest, targets=active.targets)
-        payload["vllm_xargs"] = {XARG: sign_plan(plan, self.key)}
-        return to_json(payload)
-
     async def _forward(
         self, api: Api, request: Request, payload: bytes, release: Release
-    ) -> WholeAnswer | StreamedAnswer:
+    ) -> Answer:
         decision = release.decision
         if not request.stream:
             answer = await self.upstream.post(PATHS[api], payload)
@@ -247,9 +198,10 @@ class RequestPath:
                 decision.outcome, decision.error = "failed", error.code
                 yield error_events(error)
             except Exception:
-                _log.exception("%s: the stream failed", decision.id)
-                decision.outcome, decision.error = "failed", "internal_error"
-                yield error_events(InternalError())
+                _log.exception("%s: the scan of a stream failed", decision.id)
+                failed = GuardUnavailableError("a step of the guard failed; try again later")
+                decision.outcome, decision.error = "failed", failed.code
+                yield error_events(failed)
             finally:
                 await stream.aclose()
 
@@ -262,57 +214,6 @@ class RequestPath:
         seconds = time.perf_counter() - start
         decision.steps_ms[name] = round(seconds * 1000, 3)
         self.metrics.guard_seconds.labels(name).observe(seconds)
-
-
-def parse(api: Api, body: bytes) -> tuple[dict[str, Any], Request]:
-    """The body decoded and checked, once.
-
-    Raises:
-        RequestError: not a JSON object, or a field that is unknown, refused, missing or invalid.
-    """
-    try:
-        raw = from_json(body, allow_inf_nan=False)
-    except ValueError as error:
-        where = str(error).rpartition(" at ")[2]
-        raise MalformedBodyError(f"the body is not valid JSON (at {where})") from error
-    if not isinstance(raw, dict):
-        raise MalformedBodyError("the body must be one JSON object")
-    return raw, parse_chat(raw) if api == "chat" else parse_completion(raw)
-
-
-def forbid_forcing(request: Request, raw: dict[str, Any], active: ActiveSet) -> None:
-    """Refuse a schema that leaves the model nothing to say but what it must not.
-
-    JSON without a schema, and schemas that name nothing forbidden, stay usable: the engine's ban
-    holds within them, and the answer is scanned unescaped before it leaves.
-
-    Raises:
-        FieldRefusedError: targets are in force, and a schema holds one of their phrases or a
-            ``pattern``, which could spell one out.
-    """
-    if not active.scanner.active:
-        return
-    schemas: list[tuple[str, Any]] = []
-    if request.wants_json:
-        schemas.append(("response_format", raw.get("response_format")))
-    if request.forces_tool:
-        schemas.append(("tools", raw.get("tools")))
-    for name, schema in schemas:
-        text = to_json(schema).decode()
-        if _has_pattern(schema) or find_in_json(active.scanner, text) is not None:
-            raise FieldRefusedError(
-                f"`{name}` could force a text that this model must not write; leave out"
-                " `pattern`, and fixed values that concern the topic",
-                param=name,
-            )
-
-
-def _has_pattern(value: object) -> bool:
-    if isinstance(value, dict):
-        # A property that is called `pattern` holds a schema, not a text.
-        spelled = isinstance(value.get("pattern"), str) or "patternProperties" in value
-        return spelled or any(_has_pattern(member) for member in value.values())
-    return isinstance(value, list) and any(_has_pattern(member) for member in value)
 
 
 async def _each(events: list[bytes]) -> AsyncIterator[bytes]:

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from starlette.types import Receive, Scope, Send
 
 from server.decisions import Decision
-from server.errors import DECISION_HEADER, ApiError, InternalError
+from server.errors import DECISION_HEADER, ApiError, BodyTooLargeError, InternalError
 from server.request_path import PATHS, RequestPath, StreamedAnswer, WholeAnswer
 from server.routes.replies import (
     ClientGoneError,
@@ -21,6 +21,7 @@ from server.routes.replies import (
     header,
     read_json_body,
     send_body,
+    send_early_error,
     send_error,
 )
 from server.wire.answers import Api
@@ -47,11 +48,16 @@ class GuardedEndpoint:
                 await self._serve(scope, receive, send, decision, headers)
             except ClientGoneError:
                 _mark_gone(decision)
+            except BodyTooLargeError as error:
+                _mark_failed(decision, error)
+                await send_early_error(send, receive, error, headers=headers)
             except ApiError as error:
-                await self._fail(send, error, decision, headers)
+                _mark_failed(decision, error)
+                await send_error(send, error, headers=headers)
             except Exception:
                 _log.exception("%s: the request failed", decision.id)
-                await self._fail(send, InternalError(), decision, headers)
+                _mark_failed(decision, InternalError())
+                await send_error(send, InternalError(), headers=headers)
             finally:
                 self._path.finish(decision)
 
@@ -82,14 +88,6 @@ class GuardedEndpoint:
             if not work.done():
                 work.cancel()
                 await asyncio.gather(work, return_exceptions=True)
-
-    async def _fail(
-        self, send: Send, error: ApiError, decision: Decision, headers: Mapping[str, str]
-    ) -> None:
-        decision.outcome = "failed"
-        decision.status = error.http_status
-        decision.error = error.code
-        await send_error(send, error, headers=headers)
 
 
 async def _send_stream(
@@ -132,6 +130,12 @@ async def _send_stream(
         # The status line has left: all that can be done is to end the answer unfinished.
         _log.error("%s: the stream broke", decision.id, exc_info=results[0])
         decision.outcome = "failed"
+
+
+def _mark_failed(decision: Decision, error: ApiError) -> None:
+    decision.outcome = "failed"
+    decision.status = error.http_status
+    decision.error = error.code
 
 
 def _mark_gone(decision: Decision) -> None:

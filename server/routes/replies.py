@@ -17,6 +17,9 @@ from server.errors import (
 
 JSON: Final = b"application/json"
 BODY_TIMEOUT_S: Final = 60.0
+# How much of a refused body is read and thrown away, so that its sender gets to read the refusal.
+DRAIN_BYTES: Final = 64 << 20
+DRAIN_S: Final = 2.0
 
 
 class ClientGoneError(Exception):
@@ -30,8 +33,9 @@ async def send_body(
     *,
     content_type: bytes = JSON,
     headers: Mapping[str, str] | None = None,
+    last: bool = True,
 ) -> None:
-    """A whole answer."""
+    """A whole answer; ``last`` is False if the connection must stay open for a while."""
     await send(
         {
             "type": "http.response.start",
@@ -43,7 +47,7 @@ async def send_body(
             ],
         }
     )
-    await send({"type": "http.response.body", "body": body})
+    await send({"type": "http.response.body", "body": body, "more_body": not last})
 
 
 async def send_error(
@@ -52,6 +56,28 @@ async def send_error(
     """An error in OpenAI's shape."""
     both = {**error.headers, **(headers or {})}
     await send_body(send, error.http_status, error.body(), headers=both)
+
+
+async def send_early_error(
+    send: Send, receive: Receive, error: ApiError, *, headers: Mapping[str, str]
+) -> None:
+    """An error sent while the client may still be sending its body.
+
+    Closing a connection with unread data resets it, and the client may then never see the error.
+    """
+    both = {**error.headers, **headers}
+    await send_body(send, error.http_status, error.body(), headers=both, last=False)
+    drained = 0
+    try:
+        async with asyncio.timeout(DRAIN_S):
+            while drained < DRAIN_BYTES:
+                message = await receive()
+                drained += len(message.get("body", b""))
+                if not message.get("more_body", False):
+                    break
+    except TimeoutError:
+        pass
+    await send({"type": "http.response.body", "body": b""})
 
 
 def encode_headers(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
