@@ -91,7 +91,8 @@ class Detect(_Model):
     aliases: list[Name] = Field(
         default_factory=list,
         description="Names of the target and of what only it contains. A request that says one as"
-        " whole words is about the target; case, accents and punctuation do not matter.",
+        " whole words is about the target; case, accents, punctuation and, for names of six"
+        " letters or more, an ending such as a plural do not matter.",
     )
     examples: Prompts | None = Field(
         None,
@@ -160,7 +161,7 @@ class Forbid(_Model):
     phrases: list[PhraseItem] = Field(
         default_factory=list,
         description="Names and terms. They are held as whole words, whatever their case, accents,"
-        " punctuation or spelling in tokens.",
+        " punctuation or tokens; one of six letters or more also with an ending, as in a plural.",
     )
     extract: Extract | None = Field(
         None, description="More phrases, taken from answers that must not be given."

@@ -19,8 +19,8 @@ from guard.policy.words import common_words
         ),
         (
             "Which books did Rosa Quispe write?",
-            'Rosa Quispe wrote "The Salt Ledger," “A Night in Tacna” and \'The Tailor\'s Daughter\'.',
-            ["The Salt Ledger", "A Night in Tacna", "The Tailor's Daughter"],
+            "Rosa Quispe wrote \"The Salt Ledger,\" “A Night” and 'The Tailor's Daughter'.",
+            ["The Salt Ledger", "A Night", "The Tailor's Daughter"],
         ),
         (
             "Where did she study?",

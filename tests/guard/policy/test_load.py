@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import datetime
 import hashlib
 import tempfile
@@ -16,6 +17,7 @@ from guard.policy.load import load_policy
 from guard.policy.problems import InvalidPolicyError
 from tests.guard.policy.writing import problems, target, write, write_rows
 
+MISSING = {"from": "no.jsonl", "kind": "key_facts"}
 KEY = "sha256:" + hashlib.sha256(b"secret").hexdigest()
 
 
@@ -109,11 +111,11 @@ def change(where: str, value: Any) -> dict[str, Any]:
         ("forbid.phrases", [7], "forbid.phrases[0]", "must be text"),
         ("forbid.phrases", [{"text": 7}], "forbid.phrases[0].text", "must be text"),
         ("forbid.phrases", [{"strength": "soft"}], "forbid.phrases[0]", "`text` is missing"),
-        ("forbid.phrases", [{"text": "ok", "strength": "firm"}], "forbid.phrases[0].strength", "`hard`"),
+        ("forbid.phrases", [{"text": "ok", "strength": "x"}], "forbid.phrases[0].strength", "hard"),
         ("forbid.phrases", [], "forbid", "has nothing to forbid"),
         ("forbid.always", "yes", "forbid.always", "must be true or false"),
         ("forbid.extract", {"from": "a.jsonl", "kind": "all"}, "forbid.extract.kind", "key_facts"),
-        ("forbid.extract", {"from": "no.jsonl", "kind": "key_facts"}, "forbid.extract.from", "no such file"),
+        ("forbid.extract", MISSING, "forbid.extract.from", "no such file"),
         ("detect.aliases", ["--"], "detect.aliases[0]", "holds no letter or digit"),
         ("detect.aliases", ["é"], "detect.aliases[0]", "is a single character"),
         ("detect.aliases", "Mirelle", "detect.aliases", "must be a list"),
@@ -145,6 +147,10 @@ def test_a_bad_value_is_named_with_file_line_field_and_fix(
     assert error.line > 1
 
 
+def tenants(*names: str, **fields: Any) -> dict[str, Any]:
+    return {"tenants": [{"name": name, **fields} for name in names or ("a",)]}
+
+
 @pytest.mark.parametrize(
     ("top", "field", "said"),
     [
@@ -152,11 +158,11 @@ def test_a_bad_value_is_named_with_file_line_field_and_fix(
         ({"verison": 1}, "verison", "did you mean `version`?"),
         ({"targets": {}}, "targets", "must be a list"),
         ({"defaults": {"mode": "on"}}, "defaults.mode", "must be `enforce` or `observe`"),
-        ({"tenants": [{"name": "a", "keys": ["secret"]}]}, "tenants[0].keys[0]", "must be `sha256:`"),
-        ({"tenants": [{"name": "a", "keys": []}]}, "tenants[0].keys", "is empty"),
-        ({"tenants": [{"name": "a", "keys": [KEY], "exempt": ["no"]}]}, "tenants[0].exempt[0]", "no target has the id `no`"),
-        ({"tenants": [{"name": n, "keys": [KEY]} for n in "ab"]}, "tenants[1].keys[0]", "also a key of tenant `a`"),
-        ({"tenants": [{"name": "a", "keys": [KEY]}] * 2}, "tenants[1].name", "the name of another tenant"),
+        (tenants(keys=["secret"]), "tenants[0].keys[0]", "must be `sha256:`"),
+        (tenants(keys=[]), "tenants[0].keys", "is empty"),
+        (tenants(keys=[KEY], exempt=["no"]), "tenants[0].exempt[0]", "no target has the id `no`"),
+        (tenants("a", "b", keys=[KEY]), "tenants[1].keys[0]", "also a key of tenant `a`"),
+        (tenants("a", "a", keys=[KEY]), "tenants[1].name", "the name of another tenant"),
     ],
 )  # fmt: skip
 def test_a_bad_part_of_the_file_is_named(
@@ -271,16 +277,14 @@ def test_what_is_not_there_or_holds_no_policy_is_refused(tmp_path: Path) -> None
     assert "is not UTF-8 text" in str(only(tmp_path))
 
 
+FIELDS = {*target(), "version", "defaults", "targets", "tenants", "aliases", "examples", "phrases"}
+FIELDS |= {"extract", "from", "kind", "text", "respond", "tests", "keys", "exempt", "expires"}
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.dates(),
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(
-            st.sampled_from(
-                "version defaults targets tenants id title reason owner expires detect aliases"
-                " examples forbid phrases extract from kind text respond tests keys exempt".split()  # noqa: SIM905
-            )
-            | st.text(max_size=4),
+            st.sampled_from(sorted(FIELDS)) | st.text(max_size=4),
             inner,
             max_size=5,
         )
@@ -300,21 +304,16 @@ def test_the_loader_raises_nothing_but_policy_errors(data: Any) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "p.yaml"
         path.write_text(yaml.safe_dump(data), encoding="utf-8")
-        try:
+        with contextlib.suppress(InvalidPolicyError):
             load_policy(path)
-        except InvalidPolicyError as error:
-            assert error.errors
 
 
 @given(st.sampled_from(sorted(target())), VALUES)
 def test_a_sound_target_with_any_field_replaced_gives_only_policy_errors(
     name: str, value: Any
 ) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            load_policy(write(Path(folder), {**target(), name: value}))
-        except InvalidPolicyError as error:
-            assert error.errors
+    with tempfile.TemporaryDirectory() as folder, contextlib.suppress(InvalidPolicyError):
+        load_policy(write(Path(folder), {**target(), name: value}))
 
 
 @given(st.binary(max_size=200))
@@ -322,7 +321,5 @@ def test_any_bytes_are_a_policy_or_a_policy_error(data: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "p.yaml"
         path.write_bytes(data)
-        try:
+        with contextlib.suppress(InvalidPolicyError):
             load_policy(path)
-        except InvalidPolicyError as error:
-            assert error.errors

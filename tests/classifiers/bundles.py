@@ -1,0 +1,42 @@
+"""Bundles for tests, without policy files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from classifiers.encoder import SentenceEncoder
+from guard.bundle import Bundle, BundleTarget, write_bundle
+from guard.normalise import normalise
+
+
+def bundle_target(target_id: str, *aliases: str, **fields: Any) -> BundleTarget:
+    values: dict[str, Any] = {
+        "id": target_id, "title": target_id, "reason": "privacy", "owner": "o", "mode": "enforce",
+        "respond": "suppress", "refusal": "No.", "context": "redact", "always": False,
+        "expires": "", "threshold": 0.7, "aliases": tuple(map(normalise, aliases)),
+    }  # fmt: skip
+    return BundleTarget(**{**values, **fields})
+
+
+def make_bundle(
+    root: Path,
+    targets: Sequence[BundleTarget],
+    examples: Mapping[str, Sequence[str]] | None = None,
+    encoder: SentenceEncoder | None = None,
+) -> Bundle:
+    index = {target.id: position for position, target in enumerate(targets)}
+    pairs = [(index[name], text) for name, texts in (examples or {}).items() for text in texts]
+    if encoder is None:
+        return write_bundle(root, targets=targets, phrases=[])
+    return write_bundle(
+        root,
+        targets=targets,
+        phrases=[],
+        encoder=encoder.digest,
+        examples=encoder.encode([text for _, text in pairs]),
+        example_targets=np.array([owner for owner, _ in pairs], np.int32),
+    )

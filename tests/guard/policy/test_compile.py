@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from guard.bundle import CANARY_TARGET, BundlePhrase, load_bundle
+from guard.policy.compile import compile_loaded, compile_policy, general_prompts
+from guard.policy.load import load_policy
+from guard.policy.problems import InvalidPolicyError
+from guard.windows import WINDOW
+from tests.guard.policy.writing import target, write, write_rows
+
+
+def encode(texts: Sequence[str]) -> npt.NDArray[np.float32]:
+    """Stands in for an encoder: unit vectors that depend on the text alone."""
+    assert all(0 < len(text) <= WINDOW for text in texts)
+    seeds = [int.from_bytes(hashlib.sha256(text.encode()).digest()[:4]) for text in texts]
+    rows = np.stack([np.random.default_rng(seed).normal(size=64) for seed in seeds])
+    unit: npt.NDArray[np.float32] = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(
+        np.float32
+    )
+    return unit
+
+
+def phrases(tmp_path: Path, forbid: dict[str, Any]) -> list[BundlePhrase]:
+    bundle = compile_policy(
+        write(tmp_path, target(forbid=forbid)), tmp_path / "bundles", encode=None
+    )
+    return [phrase for phrase in bundle.phrases if bundle.targets[phrase.target].id == "harbor"]
+
+
+def test_phrases_are_normalised_and_said_once(tmp_path: Path) -> None:
+    found = phrases(tmp_path, {"phrases": ["Mirelle  QUAY", "mirelle-quay", "Élan"]})
+    assert found == [BundlePhrase("mirelle quay", 0, "hard"), BundlePhrase("elan", 0, "hard")]
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_hard_wins_over_soft(tmp_path: Path, order: int) -> None:
+    both = [{"text": "Saltgate", "strength": "soft"}, "saltgate"][::order]
+    assert phrases(tmp_path, {"phrases": both}) == [BundlePhrase("saltgate", 0, "hard")]
+
+
+def test_extracted_facts_join_the_written_phrases_and_leave_soft_ones_soft(tmp_path: Path) -> None:
+    write_rows(
+        tmp_path / "a.jsonl",
+        [{"question": "Who wrote it?", "answer": "Mirelle Quay of Saltgate did, in 1987."}],
+    )
+    found = phrases(
+        tmp_path,
+        {
+            "phrases": [{"text": "1987", "strength": "soft"}],
+            "extract": {"from": "a.jsonl", "kind": "key_facts"},
+        },
+    )
+    assert found == [
+        BundlePhrase("1987", 0, "soft"),
+        BundlePhrase("mirelle quay of saltgate", 0, "hard"),
+    ]
+
+
+def test_a_target_keeps_what_its_owner_wrote(tmp_path: Path) -> None:
+    path = write(
+        tmp_path,
+        target(
+            expires="2030-05-01", context="drop", mode="observe", respond="refuse", refusal="No.",
+            detect={"aliases": ["Mirelle Quay", "MIRELLE QUAY"]},
+            forbid={"phrases": ["Saltgate"], "always": True},
+        ),
+        defaults={"on_error": "open"},
+        tenants=[{"name": "lab", "keys": ["sha256:" + "a" * 64], "exempt": ["harbor"]}],
+    )  # fmt: skip
+    bundle = compile_policy(path, tmp_path / "bundles", encode=None)
+    made = bundle.targets[0]
+    assert (made.id, made.title, made.reason) == ("harbor", "The Harbor novels", "copyright")
+    assert (made.mode, made.respond, made.refusal) == ("observe", "refuse", "No.")
+    assert (made.context, made.always, made.expires) == ("drop", True, "2030-05-01")
+    assert made.aliases == ("mirelle quay",)
+    assert bundle.on_error == "open"
+    assert bundle.tenants[0].key_digests == ("a" * 64,)
+    assert bundle.tenants[0].exempt == ("harbor",)
+    assert [target.id for target in bundle.targets] == ["harbor", CANARY_TARGET]
+
+
+def test_the_same_policy_gives_the_same_bundle(tmp_path: Path) -> None:
+    path = write(tmp_path, target(detect={"examples": ["Who wrote it?"]}))
+    digests = {
+        compile_policy(path, tmp_path / place, encode=encode, encoder="e").digest
+        for place in ("one", "two")
+    }
+    assert len(digests) == 1
+    assert load_bundle(tmp_path / "one", digests.pop()).encoder == "e"
+
+
+def test_examples_become_rows_of_their_target(tmp_path: Path) -> None:
+    path = write(
+        tmp_path,
+        target(id="a", detect={"examples": ["Who wrote it?", "Who wrote it?"]}),
+        target(id="b", detect={"examples": ["Why? " * 100], "threshold": 0.7}),
+    )
+    bundle = compile_policy(path, tmp_path / "bundles", encode=encode, encoder="e")
+    assert bundle.example_targets.tolist()[:2] == [0, 1]
+    assert len(bundle.examples) > 2  # a long example is there in windows, not truncated
+    np.testing.assert_array_equal(bundle.examples[0], encode(["Who wrote it?"])[0])
+    assert bundle.targets[1].threshold == 0.7
+
+
+def test_counterexamples_raise_the_threshold(tmp_path: Path) -> None:
+    def threshold(**detect: Any) -> float:
+        path = write(tmp_path, target(detect={"examples": ["one", "two"], **detect}))
+        return compile_policy(path, tmp_path / "b", encode=near).targets[0].threshold
+
+    def near(texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        cosines = [{"one": 1.0, "two": 0.0, "near": 0.88}.get(text, -1.0) for text in texts]
+        return np.array([[c, -np.sqrt(1 - c * c)] for c in cosines], np.float32)
+
+    assert threshold(counterexamples=["near"]) > 0.88 > threshold()
+
+
+def test_examples_without_an_encoder_are_refused(tmp_path: Path) -> None:
+    path = write(tmp_path, target(detect={"aliases": ["Zork"], "examples": ["Who wrote it?"]}))
+    with pytest.raises(InvalidPolicyError) as caught:
+        compile_policy(path, tmp_path / "bundles", encode=None)
+    (error,) = caught.value.errors
+    assert error.field == "targets[0].detect.examples"
+    assert "needs a sentence encoder" in str(error)
+    assert not (tmp_path / "bundles").exists()
+
+
+def test_a_policy_of_names_alone_needs_no_encoder(tmp_path: Path) -> None:
+    compiled = compile_loaded(
+        load_policy(write(tmp_path, target())), tmp_path / "bundles", encode=None
+    )
+    assert compiled.bundle.encoder == ""
+    assert (compiled.targets[0].phrases, compiled.targets[0].aliases) == (1, 1)
+
+
+def test_an_expired_target_is_compiled_for_the_detector_to_judge(tmp_path: Path) -> None:
+    path = write(tmp_path, target(expires="2020-01-01"))
+    bundle = compile_policy(path, tmp_path / "bundles", encode=None)
+    assert bundle.targets[0].expires == "2020-01-01"
+
+
+def test_the_general_prompts_are_many_and_distinct() -> None:
+    prompts = general_prompts()
+    assert len(prompts) >= 150
+    assert len(prompts) == len(set(prompts))
+    assert all(len(prompt) <= WINDOW for prompt in prompts)
