@@ -57,11 +57,16 @@ def check_machine(version: tuple[int, int], system: str) -> None:
         raise SetupError(f"{system} is not supported, vllm needs Linux; use a Linux machine or VM")
 
 
+def canonical(name: str) -> str:
+    """A package's name as the registries compare it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
 def blocks(lock: str) -> dict[str, str]:
     """The entries of a lock by package name, hashes and all; versions by marker stay together."""
     found: dict[str, str] = {}
     for entry in re.findall(r"^[A-Za-z0-9].*?(?=^[A-Za-z0-9]|\Z)", lock, re.M | re.S):
-        name = re.split(r"[=<>!~ ;\[]", entry, maxsplit=1)[0].lower()
+        name = canonical(re.split(r"[=<>!~ ;\[]", entry, maxsplit=1)[0])
         found[name] = found.get(name, "") + entry
     return found
 
@@ -149,7 +154,7 @@ class Environment:
         Returns:
             Whether it succeeded.
         """
-        command = [str(self.python), "-m", "pip", *arguments, "--progress-bar", "off"]
+        command = [str(self.python), "-m", "pip", *arguments]
         seen = 0
         with self.log.open("a") as log:
             log.write(f"$ pip {' '.join(arguments)}\n")
@@ -186,7 +191,7 @@ class Environment:
             [str(self.python), "-m", "pip", "list", "--format=json"],
             capture_output=True, text=True, check=True,
         )  # fmt: skip
-        return {row["name"].lower().replace("_", "-") for row in json.loads(listed.stdout)}
+        return {canonical(row["name"]) for row in json.loads(listed.stdout)}
 
 
 def install(environment: Environment, progress: Progress, *, lock: str) -> None:
@@ -197,7 +202,7 @@ def install(environment: Environment, progress: Progress, *, lock: str) -> None:
     """
     entries = blocks(lock)
     # Byte code is made at first import instead, for what is imported: a minute saved.
-    pinned = ["install", "--no-deps", "--no-compile"]
+    pinned = ["install", "--no-deps", "--no-compile", "--progress-bar", "off"]
 
     def need(ok: bool, what: str) -> None:
         if not ok:

@@ -16,9 +16,14 @@ from install import REQUIREMENTS, ROOT, TORCH, TORCH_INDEX
 
 UV = "uv>=0.9"
 EXCLUDES = REQUIREMENTS / "excludes.txt"
+# What each is, from which extras, and from what else.
 LOCKS = {
-    "cpu.lock": ("Everything for vllm on CPU, the demo and development.", ("cpu", "demo", "dev")),
-    "proxy.lock": ("The proxy and its sentence encoder, without vllm.", ("encoder",)),
+    "cpu.lock": (
+        "Everything for vllm on CPU, the demo and development.",
+        ("cpu", "demo", "dev"),
+        ("requirements/linux.txt",),
+    ),
+    "proxy.lock": ("The proxy and its sentence encoder, without vllm.", ("encoder",), ()),
 }
 
 
@@ -32,11 +37,11 @@ def main() -> int:
         fetch = [*pip, "download", "--no-deps", "-d", str(place / "torch"), "-r", str(TORCH)]
         if subprocess.run(fetch, stderr=subprocess.DEVNULL).returncode:
             subprocess.run([*fetch, "--index-url", TORCH_INDEX], check=True)
-        for name, (text, extras) in LOCKS.items():
+        for name, (text, extras, more) in LOCKS.items():
             out = place / name
             subprocess.run(
                 [
-                    str(place / "venv" / "bin" / "uv"), "pip", "compile", "pyproject.toml",
+                    str(place / "venv" / "bin" / "uv"), "pip", "compile", "pyproject.toml", *more,
                     *(part for extra in extras for part in ("--extra", extra)),
                     "--constraint", str(TORCH.relative_to(ROOT)),
                     "--excludes", str(EXCLUDES.relative_to(ROOT)),
