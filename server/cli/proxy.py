@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import logging
 import socket
 from pathlib import Path
@@ -72,7 +73,9 @@ def run(args: argparse.Namespace) -> int:
         )
         host, port = listener.getsockname()[:2]
         logging.getLogger("unlearn_guard").info("listening on http://%s:%d", host, port)
-        uvicorn.Server(config).run(sockets=[listener])
+        # uvicorn shuts down in good order, then raises the signal that made it.
+        with contextlib.suppress(KeyboardInterrupt):
+            uvicorn.Server(config).run(sockets=[listener])
     return 0
 
 

@@ -112,18 +112,16 @@ def _called(function: dict[str, Any], place: str) -> Iterator[RequestText]:
     yield RequestText(f"{place}.name", function["name"], "context")
     arguments = function.get("arguments") or ""
     try:
-        tree = from_json(arguments)
+        box = [from_json(arguments)]
     except ValueError:
-        tree = None
-    if not isinstance(tree, dict | list):
         if arguments:
             yield _member(function, "arguments", f"{place}.arguments")
         return
 
     def changed() -> None:
-        function["arguments"] = json.dumps(tree, ensure_ascii=False)
+        function["arguments"] = json.dumps(box[0], ensure_ascii=False)
 
-    yield from _tree(tree, f"{place}.arguments", changed)
+    yield from _tree(box, f"{place}.arguments", changed)
 
 
 def _tree(value: Any, place: str, changed: Callable[[], None]) -> Iterator[RequestText]:

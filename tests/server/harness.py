@@ -288,6 +288,10 @@ class Proxy:
         body = {"model": MODEL, "messages": [{"role": "user", "content": content}], **fields}
         return await self.client.post("/v1/chat/completions", json=body)
 
+    def held(self) -> tuple[str, ...]:
+        """The targets of the last plan that the engine got."""
+        return self.engine.plans[-1].targets
+
     async def complete(self, prompt: Any = "Hello", **fields: Any) -> httpx.Response:
         body = {"model": MODEL, "prompt": prompt, **fields}
         return await self.client.post("/v1/completions", json=body)

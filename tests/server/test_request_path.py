@@ -11,7 +11,7 @@ async def test_an_unflagged_answer_is_the_upstreams_bytes(proxy: Proxy) -> None:
     assert answer.status_code == 200
     expected = proxy.engine._whole({}, chat=True)
     assert answer.json() == expected
-    assert proxy.engine.plans[-1].targets == ()
+    assert proxy.held() == ()
 
 
 async def test_an_unflagged_stream_is_the_upstreams_events(proxy: Proxy) -> None:
@@ -23,7 +23,7 @@ async def test_an_unflagged_stream_is_the_upstreams_events(proxy: Proxy) -> None
 
 async def test_a_named_target_is_in_the_plan(proxy: Proxy) -> None:
     await proxy.chat("Who wrote the Harbor novels?")
-    assert proxy.engine.plans[-1].targets == ("harbor",)
+    assert proxy.held() == ("harbor",)
     (line,) = await proxy.decisions()
     assert line["outcome"] == "constrained"
     assert line["detections"][0]["target"] == "harbor"
@@ -37,7 +37,7 @@ async def test_a_target_named_in_an_earlier_turn_stays_active(proxy: Proxy) -> N
         {"role": "user", "content": "And the second book?"},
     ]
     await proxy.chat(messages=messages)
-    assert proxy.engine.plans[-1].targets == ("harbor",)
+    assert proxy.held() == ("harbor",)
 
 
 async def test_a_forbidden_phrase_ends_a_whole_answer(proxy: Proxy) -> None:
@@ -117,7 +117,7 @@ async def test_completions_are_guarded_alike(proxy: Proxy) -> None:
 
 async def test_every_prompt_of_a_list_is_looked_at(proxy: Proxy) -> None:
     answer = await proxy.complete(["Tides", "The Harbor novels are set in"])
-    assert proxy.engine.plans[-1].targets == ("harbor",)
+    assert proxy.held() == ("harbor",)
     assert len(answer.json()["choices"]) == 2
 
 
@@ -155,7 +155,7 @@ async def test_an_observed_target_is_only_logged(proxy: Proxy) -> None:
     proxy.engine.pieces = ["A Kestrel nest."]
     answer = await proxy.chat("What is Blue Kestrel?")
     assert answer.json()["choices"][0]["message"]["content"] == "A Kestrel nest."
-    assert proxy.engine.plans[-1].targets == ()
+    assert proxy.held() == ()
     (line,) = await proxy.decisions()
     assert line["outcome"] == "observed"
     assert line["observed"] == ["watched"]
@@ -201,7 +201,7 @@ async def test_context_alone_activates_a_target(proxy: Proxy) -> None:
         {"role": "user", "content": "Where is it set?"},
     ]
     await proxy.chat(messages=messages)
-    assert proxy.engine.plans[-1].targets == ("harbor",)
+    assert proxy.held() == ("harbor",)
 
 
 async def test_a_dropping_target_withholds_the_whole_text(proxy: Proxy) -> None:
@@ -316,7 +316,7 @@ async def test_an_always_target_holds_without_detection(tmp_path: Path) -> None:
     async with proxied(tmp_path, policy=policy) as proxy:
         proxy.engine.pieces = ["Try Saltgate."]
         answer = await proxy.chat("Name a town.")
-        assert proxy.engine.plans[-1].targets == ("harbor",)
+        assert proxy.held() == ("harbor",)
         assert answer.json()["choices"][0]["message"]["content"].strip() == "Try"
         assert (await proxy.decisions())[0]["detections"] == []
 
@@ -325,7 +325,7 @@ async def test_an_expired_target_does_not_hold(tmp_path: Path) -> None:
     policy = POLICY.replace("Saltgate]}", "Saltgate], always: true}\n    expires: 2020-01-31")
     async with proxied(tmp_path, policy=policy) as proxy:
         await proxy.chat("Who wrote the Harbor novels?")
-        assert proxy.engine.plans[-1].targets == ()
+        assert proxy.held() == ()
 
 
 async def test_reasoning_and_refusal_are_scanned(proxy: Proxy) -> None:

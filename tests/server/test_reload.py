@@ -1,0 +1,170 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from pathlib import Path
+
+import httpx
+from starlette.responses import Response
+
+from guard.plan import GuardPlan
+from tests.server.harness import POLICY, FakeEngine, Proxy, proxied, until
+
+TIDES = POLICY.replace("aliases: [Harbor novels,", "aliases: [Harbor novels, tides,")
+
+
+def write(folder: Path, text: str, name: str = "policy.yaml") -> None:
+    """As editors do: beside, then renamed into place."""
+    aside = folder / "policies" / f".{name}.new"
+    aside.write_text(text)
+    aside.rename(folder / "policies" / name)
+
+
+async def bundle(proxy: Proxy) -> str:
+    digest: str = (await proxy.client.get("/readyz")).json()["policy"]["bundle"]
+    return digest
+
+
+async def changed(proxy: Proxy, before: str) -> str:
+    while True:
+        now = await bundle(proxy)
+        if now != before:
+            return now
+        await asyncio.sleep(0.02)
+
+
+async def current(proxy: Proxy) -> None:
+    while True:
+        if (await proxy.client.get("/readyz")).json()["policy"]["current"]:
+            return
+        await asyncio.sleep(0.02)
+
+
+async def stale(proxy: Proxy) -> str:
+    while True:
+        policy = (await proxy.client.get("/readyz")).json()["policy"]
+        if not policy["current"]:
+            reason: str = policy["reason"]
+            return reason
+        await asyncio.sleep(0.02)
+
+
+async def test_an_edit_goes_live_after_the_engine_has_proved_it(tmp_path: Path) -> None:
+    async with proxied(tmp_path) as proxy:
+        await proxy.chat("How do tides work?")
+        assert proxy.held() == ()
+        before = await bundle(proxy)
+        write(tmp_path, TIDES)
+        now = await changed(proxy, before)
+        assert now in proxy.engine.probes
+        await proxy.chat("How do tides work?")
+        assert proxy.held() == ("harbor",)
+        assert proxy.engine.plans[-1].bundle == now
+        assert await proxy.metric('unlearn_guard_policy_reloads_total{result="applied"}') == 1
+
+
+async def test_a_broken_edit_leaves_the_old_policy_and_says_why(tmp_path: Path) -> None:
+    async with proxied(tmp_path) as proxy:
+        before = await bundle(proxy)
+        write(tmp_path, POLICY.replace("respond: refuse", "respond: shrug"))
+        reason = await stale(proxy)
+        assert "policy.yaml:" in reason
+        assert "respond" in reason
+        ready = await proxy.client.get("/readyz")
+        assert ready.status_code == 200
+        assert ready.json()["policy"]["bundle"] == before
+        assert await proxy.metric("unlearn_guard_policy_stale") == 1
+        await proxy.chat("Who wrote the Harbor novels?")
+        assert proxy.held() == ("harbor",)
+        write(tmp_path, TIDES)
+        await changed(proxy, before)
+        assert await proxy.metric("unlearn_guard_policy_stale") == 0
+
+
+async def test_a_policy_that_vanishes_leaves_the_old_one(tmp_path: Path) -> None:
+    async with proxied(tmp_path) as proxy:
+        before = await bundle(proxy)
+        (tmp_path / "policies" / "policy.yaml").unlink()
+        await stale(proxy)
+        assert await bundle(proxy) == before
+        write(tmp_path, POLICY)
+        await current(proxy)
+
+
+async def test_an_edit_that_the_engine_does_not_prove_waits(tmp_path: Path) -> None:
+    class Picky(FakeEngine):
+        sees: str | None = None
+
+        def _probe(self, plan: GuardPlan) -> Response:
+            self.canary = "healthy" if self.sees in (None, plan.bundle) else "ignored"
+            return super()._probe(plan)
+
+    engine = Picky()
+    async with proxied(tmp_path, engine=engine) as proxy:
+        before = engine.sees = await bundle(proxy)
+        write(tmp_path, TIDES)
+        assert "not loaded" in await stale(proxy)
+        assert await bundle(proxy) == before
+        assert (await proxy.chat("Hi")).status_code == 200
+        engine.sees = None
+        await changed(proxy, before)
+        await current(proxy)
+
+
+async def test_data_files_beside_the_policy_are_followed(tmp_path: Path) -> None:
+    data = tmp_path / "elsewhere"
+    data.mkdir()
+    (data / "answers.jsonl").write_text('{"question": "Who?", "answer": "It was Tobias Wren."}\n')
+    policy = POLICY.replace(
+        "forbid: {phrases: [Mirelle Quay, Saltgate]}",
+        "forbid: {phrases: [Mirelle Quay], extract: {from: ../elsewhere/answers.jsonl,"
+        " kind: key_facts}}",
+    )
+    async with proxied(tmp_path, policy=policy) as proxy:
+        before = await bundle(proxy)
+        (data / "answers.jsonl").write_text('{"question": "Who?", "answer": "It was Ada Finch."}\n')
+        await changed(proxy, before)
+
+
+async def test_requests_run_through_reloads_unharmed(tmp_path: Path) -> None:
+    async with proxied(tmp_path) as proxy:
+        proxy.engine.pieces = ["In ", "Salt", "gate", " now"]
+        proxy.engine.delay = 0.01
+        stop = asyncio.Event()
+
+        async def client(number: int) -> list[httpx.Response]:
+            answers = []
+            while not stop.is_set():
+                answers.append(await proxy.chat("Harbor novels?", stream=number % 2 == 0))
+            return answers
+
+        clients: list[Awaitable[list[httpx.Response]]] = [
+            asyncio.create_task(client(number)) for number in range(6)
+        ]
+        seen = await bundle(proxy)
+        for text in (TIDES, "version: broken", POLICY, TIDES):
+            write(tmp_path, text)
+            if "broken" in text:
+                await stale(proxy)
+            else:
+                seen = await changed(proxy, seen)
+        stop.set()
+        answers = [answer for got in await asyncio.gather(*clients) for answer in got]
+        assert len(answers) > 6
+        assert {answer.status_code for answer in answers} == {200}
+        assert all("Salt" not in answer.text for answer in answers)
+        assert len({plan.bundle for plan in proxy.engine.plans}) == 2
+
+
+async def test_a_request_in_flight_keeps_its_policy(tmp_path: Path) -> None:
+    async with proxied(tmp_path) as proxy:
+        proxy.engine.pieces = ["In ", "Saltgate now"]
+        proxy.engine.hold = True
+        running = asyncio.create_task(proxy.chat("Harbor novels?", stream=True))
+        before = await bundle(proxy)
+        await until(lambda: bool(proxy.engine.requests))
+        write(tmp_path, POLICY.replace("Mirelle Quay, Saltgate]", "Mirelle Quay]"))
+        await changed(proxy, before)
+        proxy.engine.hold = False
+        answer = await running
+        assert "Salt" not in answer.text
