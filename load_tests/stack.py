@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from guard.plan import KEY_VARIABLE
 from load_tests.chat import Endpoint
 from load_tests.figure import CACHE, progress
 from load_tests.ports import free_port
@@ -73,8 +72,15 @@ def proxy(
     bundles: Path,
     key: str,
     decision_log: Path | None = None,
+    canary: bool = True,
 ) -> Iterator[Endpoint]:
-    """The proxy before a guarded engine, ready; stopped at the end."""
+    """The proxy before a guarded engine, ready; stopped at the end.
+
+    Args:
+        decision_log: where it goes, if not beside the other logs.
+        canary: False to probe the engine at the start only, for measurements that a request beside
+            the measured ones would disturb.
+    """
     process = ProxyProcess.start(
         ProxyOptions(
             upstream=upstream.url,
@@ -84,8 +90,8 @@ def proxy(
             key=key,
             log=folder / "proxy.log",
             environ={
-                KEY_VARIABLE: key,
                 "UNLEARN_GUARD_DECISION_LOG": str(decision_log or folder / "decisions.jsonl"),
+                **({} if canary else {"UNLEARN_GUARD_CANARY_INTERVAL_S": "86400"}),
             },
         )
     )

@@ -1,7 +1,8 @@
 """``identity``: an unflagged prompt gets the very answer it would get without any guard.
 
 One request at a time in both arms: in a batch, the order of float additions on a CPU depends on
-who else is in it, so that two runs of the *same* engine may differ.
+who else is in it, so that two runs of the *same* engine may differ. For the same reason the
+proxy's canary, a request like any other, is asked at the start only.
 """
 
 from __future__ import annotations
@@ -48,7 +49,13 @@ def measure(options: Options) -> Measured:
     with (
         stack.engine(model, folder=folder, bundles=bundles, key=key) as engine,
         stack.proxy(
-            engine, ROOT / "policies", folder=folder, bundles=bundles, key=key, decision_log=log
+            engine,
+            ROOT / "policies",
+            folder=folder,
+            bundles=bundles,
+            key=key,
+            decision_log=log,
+            canary=False,
         ) as proxy,
     ):
         guarded = _ask(proxy, asked, "guarded")
