@@ -2,12 +2,13 @@
 
 A fact is taken to be a quoted title, a capitalised name, a date or a number. Names are found by
 form alone, so the rules lean towards more: a phrase is only held in answers to requests that touch
-the target, where one fact let through costs more than one word held back. What is left out is what
-every answer needs: everyday words, months, days and demonyms by themselves.
+the target, where one fact let through costs more than one word held back. So "French" and "Banker"
+are facts of a person. What every answer needs is left out: months and days by themselves, words
+that hold sentences together, and what the same file also writes in lower case.
 
-Sources of a name's edges: runs of capitalised words, joined by the particles that names hold
-("of", "de", "bin"). A run is cut at "and", "in", "for" and the like, whose parts are facts
-themselves. A sentence's first word counts only where it is no everyday word.
+A name is a run of capitalised words, joined by the particles that names hold ("of", "de", "bin").
+A run ends at "and", "in", "for" and the like; its parts are facts themselves. A sentence's first
+word counts only where it is no everyday word.
 """
 
 from __future__ import annotations
@@ -18,10 +19,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from guard.normalise import SEP, normalise
-from guard.policy.words import DAYS, DEMONYMS, MONTHS, common_words, is_common_word
+from guard.policy.words import DAYS, MONTHS, common_words, is_common_word
 
 _MAX_TITLE_WORDS: Final = 14
 _MIN_LETTERS: Final = 3
+# An everyday word that is written as a name must be longer than most words that hold text together.
+_MIN_COMMON: Final = 5
 
 _QUOTED: Final = re.compile(
     r"[\"“„«](?P<double>[^\"“”„«»\n]{2,160})[\"”»]"
@@ -48,6 +51,7 @@ _PARTICLES: Final = frozenset(
 # A sentence that opens with a verb or adverb ("Displaying a talent, ...").
 _VERB_ENDINGS: Final = ("ing", "ed", "ly")
 _ARTICLES: Final = frozenset({"the", "a", "an", "le", "la", "l"})
+_HONORIFICS: Final = frozenset({"mr", "mrs", "ms", "miss", "dr", "prof", "professor", "sir"})
 _SENTENCE_END: Final = re.compile(
     r"(?:[.!?…:;]|^|\n)[\"'”’)\]]*\s*(?:[-*•]\s+|\d+[.)]\s+)?[\"'“‘(]*$"
 )
@@ -86,11 +90,50 @@ def collect_key_facts(pairs: Iterable[tuple[str, str]]) -> list[str]:
     for question, answer in items:
         asked = f" {normalise(question)} "
         for candidate in _candidates(answer, lower):
-            words = normalise(candidate)
-            if len(words.replace(SEP, "")) < 2 or f" {words} " in asked:
+            if f" {normalise(candidate)} " in asked:
                 continue
-            facts.setdefault(words, candidate)
+            fact = _core(candidate, asked, lower)
+            words = normalise(fact)
+            if len(words.replace(SEP, "")) >= 2:
+                facts.setdefault(words, fact)
     return list(facts.values())
+
+
+def _core(candidate: str, asked: str, lower: frozenset[str]) -> str:
+    """The candidate less the words at its ends that say nothing, or that the question gives.
+
+    "Dr. Josh Axe" becomes "Josh Axe", and "the Maple Leaf Award", asked about awards, "Maple Leaf":
+    the shorter phrase also holds where the answer is worded without the rest. It is taken only
+    where what is left can stand for the fact.
+    """
+    words = list(re.finditer(r"\S+", candidate))
+    first, last = 0, len(words) - 1
+    while first < last and _says_nothing(words[first].group(), asked):
+        first += 1
+    while first < last and f" {normalise(words[last].group())} " in asked:
+        last -= 1
+    for begin, end in ((first, last), (first, len(words) - 1), (0, last)):
+        while begin < end and normalise(words[end].group()) in _PARTICLES:
+            end -= 1
+        if begin and normalise(words[begin].group()) in _PARTICLES:
+            continue
+        core = candidate[words[begin].start() : words[end].end()].strip(" ,.;:")
+        core = core if core.endswith("s'") else _POSSESSIVE.sub("", core)
+        left = normalise(core)
+        if left and f" {left} " not in asked and not _is_ordinary(left, lower):
+            return core
+    return candidate
+
+
+def _is_ordinary(words: str, lower: frozenset[str]) -> bool:
+    if SEP in words:
+        return all(word in _PARTICLES for word in words.split(SEP))
+    return is_common_word(words) or words in lower or len(words) < _MIN_LETTERS
+
+
+def _says_nothing(word: str, asked: str) -> bool:
+    bare = normalise(word)
+    return bare in _ARTICLES or bare in _HONORIFICS or f" {bare} " in asked
 
 
 def _lower_case_words(items: Iterable[tuple[str, str]]) -> frozenset[str]:
@@ -115,9 +158,7 @@ def _candidates(answer: str, lower: frozenset[str]) -> Iterator[str]:
         yield match.group().rstrip(".")
         rest = _blank(rest, match.start(), match.end())
     for match in _NUMBER.finditer(rest):
-        # Lists and counts need small numbers.
-        if not match.group().isdigit() or len(match.group()) > 2:
-            yield match.group()
+        yield match.group()
         rest = _blank(rest, match.start(), match.end())
     yield from _names(rest, lower)
 
@@ -191,42 +232,40 @@ def _joined(left: _Token, right: _Token, text: str) -> bool:
 def _of_run(
     run: list[_Token], following: _Token | None, text: str, lower: frozenset[str]
 ) -> Iterator[str]:
-    def ordinary(token: _Token) -> bool:
-        word = normalise(_POSSESSIVE.sub("", token.text))
-        return word.replace(SEP, "") in common_words() or word in lower or word in _ARTICLES
-
     # What stands first in a sentence has its capital from there.
-    while run and (normalise(run[0].text) in _ARTICLES or (run[0].first and ordinary(run[0]))):
-        # A name that opens a sentence may start with an everyday word ("Red Sea"): if another
-        # capital follows, the longer form is as good a guess, and the shorter one holds for both.
+    while run and (_word(run[0]) in _ARTICLES or (run[0].first and _everyday(run[0], lower))):
         run = run[1:]
         while run and not run[0].capital:
             run = run[1:]
     if not run:
         return
-    end = run[-1].end
-    words = [normalise(_POSSESSIVE.sub("", token.text)) for token in run]
-    if len(run) == 1:
-        word = words[0]
-        if word in DEMONYMS:
-            if following is not None and text[end : following.start] == " ":
-                yield from _with_noun(text[run[0].start : following.end], following)
-            return
-        if run[0].first and word.endswith(_VERB_ENDINGS) and following is not None:
-            return
-        if word in MONTHS | DAYS or ordinary(run[0]) or len(word.replace(SEP, "")) < _MIN_LETTERS:
-            return
-    elif all(ordinary(token) for token in run) and any(token.first for token in run):
-        return
-    yield _POSSESSIVE.sub("", text[run[0].start : end])
+    opens = run[0].first and following is not None
+    if len(run) > 1 or _is_name(run[0], opens, lower):
+        yield _POSSESSIVE.sub("", text[run[0].start : run[-1].end])
 
 
-def _with_noun(phrase: str, noun: _Token) -> Iterator[str]:
-    # "French literature" is a fact where "French" alone would be too much to forbid.
-    word = normalise(noun.text)
-    if noun.capital or len(word) < 4 or word in _FUNCTION_WORDS or _POSSESSIVE.search(noun.text):
-        return
-    yield phrase
+def _word(token: _Token) -> str:
+    return normalise(_POSSESSIVE.sub("", token.text))
+
+
+def _everyday(token: _Token, lower: frozenset[str]) -> bool:
+    word = _word(token)
+    return word.replace(SEP, "") in common_words() or word in lower
+
+
+def _is_name(token: _Token, opens: bool, lower: frozenset[str]) -> bool:
+    """Whether a capitalised word is one by itself.
+
+    Args:
+        opens: it begins a sentence of several words, and has its capital from that.
+    """
+    word = _word(token)
+    if word in MONTHS | DAYS or len(word.replace(SEP, "")) < _MIN_LETTERS or word in lower:
+        return False
+    if opens:
+        return not _everyday(token, lower) and not word.endswith(_VERB_ENDINGS)
+    # A capital inside a sentence is the writer's word that this is a name or a title ("a Banker").
+    return not _everyday(token, lower) or (word not in _FUNCTION_WORDS and len(word) >= _MIN_COMMON)
 
 
 _FUNCTION_WORDS: Final = frozenset(
