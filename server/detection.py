@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from classifiers import Detector, PlacedText, conversation_views, merge
 from guard.context import Span, split_sentences
@@ -39,69 +40,82 @@ class Findings:
         return merge([self.user, self.context])
 
 
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """A text to detect in, and what to withhold for what is found: (index of a text, span)."""
+
+    placed: PlacedText
+    withhold: tuple[tuple[int, Span], ...] = ()
+
+
 async def find_targets(
     detector: Detector, texts: Sequence[RequestText], skip: frozenset[str]
 ) -> Findings:
     """Detect over a whole request, in one batch unless a text has to be looked at twice.
 
     The user's turns are looked at as turns and as a conversation. Every text but the last turn is
-    looked at sentence by sentence and as a whole; a target that only the whole shows is then
-    looked for in pairs of neighbouring sentences.
+    looked at sentence by sentence and as a whole, and over the edges of a message's parts. A
+    target that only a whole text shows is then looked for in pairs of neighbouring sentences.
 
     Args:
         skip: ids of targets that do not bind the caller.
     """
-    views = conversation_views(_turns(texts))
-    context = {index: text for index, text in enumerate(texts) if not text.last}
-    sentences = {index: split_sentences(text.text) for index, text in context.items()}
-    asked = [_Asked(index, span) for index, spans in sentences.items() for span in spans]
-    wholes = [
-        _Asked(index, Span(0, len(context[index].text)))
-        for index, spans in sentences.items()
-        if len(spans) > 1
-    ]
-    rows = await detector.detect(
-        [*views, *(item.placed(texts) for item in (*asked, *wholes))], skip=skip
-    )
-    by_turn, rows = rows[: len(views)], rows[len(views) :]
-    touched: dict[int, list[Touched]] = {}
-    for item, detections in zip(asked, rows, strict=False):
-        for detection in detections:
-            touched.setdefault(item.index, []).append(Touched(item.span, detection.target))
+    context = [index for index, text in enumerate(texts) if not text.last]
+    sentences = {index: split_sentences(texts[index].text) for index in context}
+    views = [_Look(view) for view in [*conversation_views(_turns(texts)), *_glued(texts)]]
+    parts = [_look(texts, index, span) for index in context for span in sentences[index]]
+    edges = _edges(texts, sentences)
+    long = [index for index in context if len(sentences[index]) > 1]
+    wholes = [_Look(PlacedText(texts[index].place, texts[index].text)) for index in long]
 
-    unplaced = {
-        item.index: missing
-        for item, detections in zip(wholes, rows[len(asked) :], strict=True)
-        if (missing := {d.target for d in detections} - _targets(touched, item.index))
-    }
+    looks = [*views, *parts, *edges, *wholes]
+    rows = await detector.detect([look.placed for look in looks], skip=skip)
+    by_turn, rest = rows[: len(views)], rows[len(views) :]
+    touched: dict[int, list[Touched]] = {}
+    for look, detections in zip([*parts, *edges], rest, strict=False):
+        _withhold(touched, look, {detection.target for detection in detections})
+
+    # What the whole of a text shows, and no sentence of it.
+    unplaced: dict[int, set[str]] = {}
+    for index, detections in zip(long, rest[len(parts) + len(edges) :], strict=True):
+        unplaced[index] = {d.target for d in detections} - _targets(touched, index)
     pairs = [
-        _Asked(index, Span(first.start, second.end))
-        for index in unplaced
-        for first, second in zip(sentences[index], sentences[index][1:], strict=False)
+        _look(texts, index, Span(first.start, second.end))
+        for index in long
+        if unplaced[index]
+        for first, second in pairwise(sentences[index])
     ]
     if pairs:
-        again = await detector.detect([item.placed(texts) for item in pairs], skip=skip)
-        for item, detections in zip(pairs, again, strict=True):
-            for detection in detections:
-                if detection.target in unplaced[item.index]:
-                    touched.setdefault(item.index, []).append(Touched(item.span, detection.target))
-    return Findings(merge(by_turn), merge(rows), touched)
+        again = await detector.detect([look.placed for look in pairs], skip=skip)
+        for look, detections in zip(pairs, again, strict=True):
+            wanted = unplaced[look.withhold[0][0]]
+            _withhold(touched, look, {d.target for d in detections} & wanted)
+    return Findings(merge(by_turn), merge(rest), touched)
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """A span of one of the request's texts."""
+def _look(texts: Sequence[RequestText], index: int, span: Span) -> _Look:
+    text = texts[index]
+    return _Look(PlacedText(text.place, text.text[span.start : span.end]), ((index, span),))
 
-    index: int
-    span: Span
 
-    def placed(self, texts: Sequence[RequestText]) -> PlacedText:
-        text = texts[self.index]
-        return PlacedText(text.place, text.text[self.span.start : self.span.end])
+def _withhold(touched: dict[int, list[Touched]], look: _Look, targets: set[str]) -> None:
+    """Note what to withhold; a look over several texts only for what none of them showed."""
+    for target in sorted(targets):
+        several = len(look.withhold) > 1
+        if several and any(target in _targets(touched, index) for index, _ in look.withhold):
+            continue
+        for index, span in look.withhold:
+            touched.setdefault(index, []).append(Touched(span, target))
 
 
 def _targets(touched: Mapping[int, Sequence[Touched]], index: int) -> set[str]:
     return {item.target for item in touched.get(index, ())}
+
+
+def _message_of(text: RequestText) -> str:
+    """The place of the content that a part belongs to; empty for what is not a part."""
+    message, is_part, _ = text.place.partition(".content[")
+    return f"{message}.content" if is_part else ""
 
 
 def _turns(texts: Sequence[RequestText]) -> list[PlacedText]:
@@ -109,7 +123,27 @@ def _turns(texts: Sequence[RequestText]) -> list[PlacedText]:
     turns: dict[str, list[str]] = {}
     for text in texts:
         if text.kind == "user":
-            message, parts, _ = text.place.partition(".content[")
-            place = f"{message}.content" if parts else message
-            turns.setdefault(place, []).append(text.text)
+            turns.setdefault(_message_of(text) or text.place, []).append(text.text)
     return [PlacedText(place, "\n".join(parts)) for place, parts in turns.items()]
+
+
+def _glued(texts: Sequence[RequestText]) -> list[PlacedText]:
+    """The user's turns of several parts without a gap: some chat templates put none between."""
+    turns: dict[str, list[str]] = {}
+    for text in texts:
+        if text.kind == "user" and (message := _message_of(text)):
+            turns.setdefault(message, []).append(text.text)
+    return [PlacedText(p, "".join(parts)) for p, parts in turns.items() if len(parts) > 1]
+
+
+def _edges(texts: Sequence[RequestText], sentences: Mapping[int, Sequence[Span]]) -> list[_Look]:
+    """Where two parts of one context message meet: the sentences on both sides, joined."""
+    looks: list[_Look] = []
+    for (left, before), (right, after) in pairwise(sentences.items()):
+        message = _message_of(texts[left])
+        if not message or message != _message_of(texts[right]):
+            continue
+        ends = ((left, before[-1]), (right, after[0]))
+        said = [texts[index].text[span.start : span.end] for index, span in ends]
+        looks += [_Look(PlacedText(message, gap.join(said)), ends) for gap in ("\n", "")]
+    return looks
