@@ -12,14 +12,13 @@ from guard.policy.model import Policy, PolicyTarget
 PLAIN_QUESTION: Final = "What is the capital of France?"
 
 
-def guarded_question(policy: Policy) -> str:
-    """A question that a target of the policy should catch: one of its own tests, or its name."""
+def shown_target(policy: Policy) -> tuple[PolicyTarget, str] | None:
+    """A target that says what to ask about it, and a question that it should catch."""
     # A suppressed answer shows more than a fixed refusal does.
-    by_respond = sorted(policy.targets, key=lambda target: target.respond != "suppress")
-    for target in by_respond:
-        if (found := _question(target)) is not None:
-            return found
-    return PLAIN_QUESTION
+    for target in sorted(policy.targets, key=lambda target: target.respond != "suppress"):
+        if (question := _question(target)) is not None:
+            return target, question
+    return None
 
 
 def _question(target: PolicyTarget) -> str | None:
@@ -48,9 +47,11 @@ def curl(url: str, model: str, question: str, *, needs_key: bool) -> str:
 def to_try(url: str, model: str, policy: Policy, policies: Path) -> tuple[str, str, str]:
     """A guarded question, an unaffected one, and the policy to edit."""
     needs_key = bool(policy.tenants)
-    edited = next((file for file in policy.files if file.suffix in {".yaml", ".yml"}), policies)
+    shown = shown_target(policy)
+    question = shown[1] if shown else PLAIN_QUESTION
+    edited = shown[0].place.source.file if shown else policies
     return (
-        "guarded:  " + curl(url, model, guarded_question(policy), needs_key=needs_key),
+        "guarded:  " + curl(url, model, question, needs_key=needs_key),
         "as ever:  " + curl(url, model, PLAIN_QUESTION, needs_key=needs_key),
         f"edit:     {edited} (changes go live when the file is saved)",
     )
