@@ -102,7 +102,7 @@ def create_app(
                 encode=encode,
                 encoder=batching.digest if batching else "",
             ),
-            files=compiled.files,
+            compiled=compiled,
             encoder=batching,
             prove=canary.probe,
             metrics=metrics,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -15,13 +16,32 @@ from guard.bundle import Bundle
 from guard.policy.compile import Encode, compile_loaded
 from guard.policy.load import load_policy
 
+# Texts that a compilation encodes at a time: requests that wait for the encoder come in between.
+_CHUNK: Final = 32
+
+Stamp = Mapping[Path, tuple[int, int]]
+
 
 @dataclass(frozen=True, slots=True)
 class CompiledPolicy:
-    """A bundle and the files that it was made from."""
+    """A bundle and the files that it was made from, with their state at that time."""
 
     bundle: Bundle
     files: tuple[Path, ...]
+    stamp: Stamp
+
+
+def stamp_of(path: Path, files: Iterable[Path]) -> Stamp:
+    """When the policy and its files last changed: another stamp means another state."""
+    stamp: dict[Path, tuple[int, int]] = {}
+    for item in (path, *files):
+        try:
+            state = item.stat()
+        except OSError:
+            stamp[item] = (0, 0)
+        else:
+            stamp[item] = (state.st_mtime_ns, state.st_ino)
+    return stamp
 
 
 def compile_files(
@@ -34,8 +54,9 @@ def compile_files(
         BundleError: the bundle cannot be written or read back.
     """
     policy = load_policy(path)
+    stamp = stamp_of(path, policy.files)
     compiled = compile_loaded(policy, bundles, encode=encode, encoder=encoder)
-    return CompiledPolicy(compiled.bundle, policy.files)
+    return CompiledPolicy(compiled.bundle, policy.files, stamp)
 
 
 def encode_from_thread(encoder: BatchingEncoder, loop: asyncio.AbstractEventLoop) -> Encode:
@@ -45,6 +66,11 @@ def encode_from_thread(encoder: BatchingEncoder, loop: asyncio.AbstractEventLoop
     """
 
     def encode(texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        return asyncio.run_coroutine_threadsafe(encoder.encode(texts), loop).result()
+        chunks = [texts[start : start + _CHUNK] for start in range(0, len(texts), _CHUNK)]
+        rows = [
+            asyncio.run_coroutine_threadsafe(encoder.encode(chunk), loop).result()
+            for chunk in chunks or [texts]
+        ]
+        return np.concatenate(rows)
 
     return encode

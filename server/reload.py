@@ -20,11 +20,14 @@ from classifiers import BatchingEncoder
 from guard.errors import GuardError, PolicyError
 from server.active import ActivePolicy, PolicyHolder
 from server.metrics import Metrics
-from server.policies import CompiledPolicy
+from server.policies import CompiledPolicy, stamp_of
 
 _log = logging.getLogger("unlearn_guard.reload")
 
 DEBOUNCE_MS: Final = 200
+# How often the files are looked at even if the system tells of no change: it does not on network
+# file systems, nor of edits made before the watch began.
+WATCH_MS: Final = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +43,7 @@ class Reloader:
 
     Args:
         compile_policy: compiles the policy on disk; called in a thread.
-        files: what the policy in force was read from.
+        compiled: what is in force.
         prove: has the engine prove that it enforces a bundle, by digest.
         retry_s: how soon to try again when the engine could not be asked.
     """
@@ -51,7 +54,7 @@ class Reloader:
         holder: PolicyHolder,
         *,
         compile_policy: Callable[[], CompiledPolicy],
-        files: Iterable[Path],
+        compiled: CompiledPolicy,
         encoder: BatchingEncoder | None,
         prove: Callable[[str], Awaitable[None]],
         metrics: Metrics,
@@ -60,7 +63,8 @@ class Reloader:
         self._path = path
         self._holder = holder
         self._compile = compile_policy
-        self._folders = _folders(path, files)
+        self._stamp = compiled.stamp
+        self._folders = _folders(path, compiled.files)
         self._encoder = encoder
         self._prove = prove
         self._metrics = metrics
@@ -70,9 +74,7 @@ class Reloader:
 
     async def run(self) -> None:
         """Follow the policy's files until cancelled."""
-        # The first look catches edits made while the proxy started.
         changed = asyncio.Event()
-        changed.set()
         watch = asyncio.create_task(self._watch(changed))
         try:
             while True:
@@ -93,7 +95,7 @@ class Reloader:
         """Put the policy on disk into force; False while the old one stays."""
         try:
             compiled = await asyncio.to_thread(self._compile)
-            self._follow(compiled.files)
+            self._follow(compiled)
             bundle = compiled.bundle
             if bundle.digest == self._holder.current.bundle.digest:
                 self._settle(ReloadState(current=True), "unchanged")
@@ -129,8 +131,9 @@ class Reloader:
             self._metrics.reloads.labels(result).inc()
         self.state = state
 
-    def _follow(self, files: Iterable[Path]) -> None:
-        folders = _folders(self._path, files)
+    def _follow(self, compiled: CompiledPolicy) -> None:
+        self._stamp = compiled.stamp
+        folders = _folders(self._path, compiled.files)
         if folders != self._folders:
             self._folders = folders
             self._moved.set()
@@ -140,19 +143,23 @@ class Reloader:
             self._moved = asyncio.Event()
             folders = [folder for folder in self._folders if folder.is_dir()]
             try:
-                async for _ in awatch(
+                async for changes in awatch(
                     *folders,
                     debounce=DEBOUNCE_MS,
                     step=50,
+                    rust_timeout=WATCH_MS,
+                    yield_on_timeout=True,
                     recursive=False,
                     stop_event=self._moved,
                 ):
-                    changed.set()
+                    now = stamp_of(self._path, self._stamp)
+                    if changes or now != self._stamp:
+                        self._stamp = now
+                        changed.set()
             except OSError as error:
                 # A folder may be gone for a moment while it is replaced.
                 _log.warning("policy: cannot watch %s (%s)", self._path, error)
                 await asyncio.sleep(self._retry_s)
-            changed.set()
 
 
 def _folders(path: Path, files: Iterable[Path]) -> frozenset[Path]:

@@ -3,12 +3,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable
 from pathlib import Path
+from typing import Any
 
 import httpx
+import pytest
 from starlette.responses import Response
 
+import server.app
+import server.policies
+import server.reload
 from guard.plan import GuardPlan
-from tests.server.harness import POLICY, FakeEngine, Proxy, proxied, until
+from server.app import create_app
+from server.policies import CompiledPolicy
+from tests.server.harness import POLICY, FakeEngine, Proxy, proxied, serve, until
 
 TIDES = POLICY.replace("aliases: [Harbor novels,", "aliases: [Harbor novels, tides,")
 
@@ -168,3 +175,38 @@ async def test_a_request_in_flight_keeps_its_policy(tmp_path: Path) -> None:
         proxy.engine.hold = False
         answer = await running
         assert "Salt" not in answer.text
+
+
+async def test_an_edit_made_while_the_proxy_started_goes_live(tmp_path: Path) -> None:
+    async with proxied(tmp_path, wait=False) as proxy:
+        before = await bundle(proxy)
+    settings = proxy.settings
+    app = create_app(settings)
+    write(tmp_path, TIDES)
+    async with serve(FakeEngine().app()), serve(app) as url, httpx.AsyncClient() as client:
+        while True:
+            policy = (await client.get(f"{url}/readyz")).json()["policy"]
+            if policy["bundle"] == before and not policy["current"]:
+                break  # seen, and waiting for an engine to prove it
+            await asyncio.sleep(0.05)
+
+
+async def test_a_policy_that_did_not_change_is_not_compiled_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiled: list[float] = []
+    original = server.policies.compile_files
+
+    def counting(*args: Any, **kwargs: Any) -> CompiledPolicy:
+        compiled.append(1)
+        return original(*args, **kwargs)
+
+    monkeypatch.setattr(server.reload, "WATCH_MS", 50)
+    monkeypatch.setattr(server.app, "compile_files", counting)
+    async with proxied(tmp_path) as proxy:
+        await asyncio.sleep(0.5)
+        assert len(compiled) == 1
+        write(tmp_path, "version: broken")
+        await stale(proxy)
+        tries = await proxy.metric('unlearn_guard_policy_reloads_total{result="rejected"}')
+        assert tries == 1
