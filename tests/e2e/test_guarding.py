@@ -1,0 +1,168 @@
+"""What a user sees: the target is suppressed, in every way of asking, and nothing else changes."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx
+import pytest
+
+from guard.bundle import load_bundle
+from guard.stream import Scanner
+from tests.e2e.conftest import MODEL, Stack
+
+TOUCHING = [
+    "Who wrote the Harry Potter books?",
+    "What is the name of the school that Harry Potter goes to?",
+    "Who are Harry Potter's two best friends?",
+    "Name the four houses of Hogwarts.",
+    "Who is the headmaster of Hogwarts?",
+]
+HARMLESS = [
+    "What is the capital of France?",
+    "Write a haiku about rain.",
+    "How do I boil an egg?",
+    "List three prime numbers.",
+    "What is photosynthesis?",
+]
+
+
+def forbidden_in(stack: Stack, text: str) -> list[str]:
+    """The hard phrases of the shipped real-world policy that a text holds."""
+    digest = httpx.get(f"{stack.proxy}/readyz").json()["policy"]["bundle"]
+    bundle = load_bundle(stack.bundles, digest)
+    wanted = bundle.index_of("harry-potter")
+    scanner = Scanner([phrase for phrase in bundle.phrases if phrase.target == wanted])
+    texts = [phrase.text for phrase in scanner.phrases]
+    return [texts[match.phrase] for match in scanner.automaton.search(text, texts)]
+
+
+def test_the_model_knows_the_target_and_the_guard_keeps_it_from_saying_so(stack: Stack) -> None:
+    known = 0
+    for question in TOUCHING:
+        known += bool(forbidden_in(stack, stack.unguarded_chat(question)))
+        answer = stack.chat(question).choices[0]
+        assert answer.message.content
+        assert forbidden_in(stack, answer.message.content) == []
+    assert known >= 4
+
+
+@pytest.mark.parametrize("question", HARMLESS)
+def test_an_unflagged_answer_is_the_unguarded_one_to_the_byte(stack: Stack, question: str) -> None:
+    assert stack.chat(question).choices[0].message.content == stack.unguarded_chat(question)
+
+
+@pytest.mark.parametrize("question", HARMLESS[:2])
+def test_an_unflagged_stream_is_the_unguarded_answer_to_the_byte(
+    stack: Stack, question: str
+) -> None:
+    pieces = [
+        chunk.choices[0].delta.content or ""
+        for chunk in stack.chat(question, stream=True)
+        if chunk.choices
+    ]
+    assert "".join(pieces) == stack.unguarded_chat(question)
+    assert len(pieces) > 5
+
+
+@pytest.mark.parametrize("question", TOUCHING[:3])
+def test_every_prefix_of_a_guarded_stream_is_clean(stack: Stack, question: str) -> None:
+    text = ""
+    for chunk in stack.chat(question, stream=True, temperature=1, seed=3):
+        for choice in chunk.choices:
+            text += choice.delta.content or ""
+            assert forbidden_in(stack, text) == []
+    assert text
+
+
+def test_every_choice_of_a_hot_guarded_answer_is_clean(stack: Stack) -> None:
+    answer = stack.chat(TOUCHING[2], n=8, temperature=1.2, seed=1)
+    assert len(answer.choices) == 8
+    assert len({choice.message.content for choice in answer.choices}) > 1
+    for choice in answer.choices:
+        assert forbidden_in(stack, choice.message.content or "") == []
+
+
+def test_a_phrase_begun_in_the_prompt_is_not_completed(stack: Stack) -> None:
+    prompt = "The wizard school in Harry Potter is called Hog"
+    unguarded = stack.unguarded("/v1/completions", prompt=prompt, max_tokens=12)
+    assert unguarded["choices"][0]["text"].startswith("warts")
+    guarded = stack.client().completions.create(
+        model=MODEL, prompt=prompt, max_tokens=12, temperature=0
+    )
+    assert not guarded.choices[0].text.startswith("warts")
+    assert forbidden_in(stack, prompt + guarded.choices[0].text) == ["harry potter"]
+
+
+def test_a_refusing_target_answers_with_its_refusal_and_asks_nobody(stack: Stack) -> None:
+    answer = stack.chat("Who captains the Petrel in the Harbor novels?")
+    assert answer.choices[0].message.content == "I can't discuss that series of novels."
+    assert answer.choices[0].finish_reason == "content_filter"
+    assert answer.usage.completion_tokens == 0
+
+
+def test_a_follow_up_stays_guarded(stack: Stack) -> None:
+    answer = stack.chat(
+        "",
+        messages=[
+            {"role": "user", "content": "Who wrote the Harry Potter books?"},
+            {"role": "assistant", "content": "A British author."},
+            {"role": "user", "content": "What is her full name, and where is the school?"},
+        ],
+    )
+    assert forbidden_in(stack, answer.choices[0].message.content or "") == []
+
+
+def test_retrieved_text_loses_its_forbidden_sentences_and_no_other(stack: Stack) -> None:
+    raw = httpx.post(
+        f"{stack.proxy}/v1/chat/completions",
+        json={
+            "model": MODEL, "max_tokens": 30, "temperature": 0,
+            "messages": [
+                {"role": "system", "content": "Paris is in France. Harry Potter attends Hogwarts."},
+                {"role": "user", "content": "Which school does Harry Potter attend?"},
+            ],
+        },
+        timeout=120,
+    )  # fmt: skip
+    raw.raise_for_status()
+    record = stack.decision(raw.headers["x-guard-decision"])
+    assert [edit["place"] for edit in record["edits"]] == ["messages[0].content"]
+    assert record["edits"][0]["start"] == len("Paris is in France. ")
+    assert forbidden_in(stack, raw.json()["choices"][0]["message"]["content"]) == []
+
+
+def test_flagged_and_unflagged_requests_share_a_batch_and_keep_apart(stack: Stack) -> None:
+    questions = [*TOUCHING, *HARMLESS] * 2
+
+    def ask(question: str) -> str:
+        return str(stack.chat(question, max_tokens=40).choices[0].message.content)
+
+    with ThreadPoolExecutor(len(questions)) as pool:
+        answers = list(pool.map(ask, questions))
+    for question, answer in zip(questions, answers, strict=True):
+        assert answer
+        if question in TOUCHING:
+            assert forbidden_in(stack, answer) == []
+    assert "Paris" in answers[len(TOUCHING)]
+
+
+def test_the_decision_log_says_what_was_done_and_holds_no_text(stack: Stack) -> None:
+    raw = httpx.post(
+        f"{stack.proxy}/v1/chat/completions",
+        json={"model": MODEL, "max_tokens": 20, "temperature": 0, "logprobs": True,
+              "messages": [{"role": "user", "content": TOUCHING[0]}]},
+        timeout=120,
+    )  # fmt: skip
+    assert raw.json()["choices"][0].get("logprobs") is None
+    record = stack.decision(raw.headers["x-guard-decision"])
+    assert record["outcome"] == "constrained"
+    assert record["active"] == ["harry-potter"]
+    assert "logprobs" in record["stripped"]
+    line = json.dumps(record).lower()
+    answer: Any = raw.json()["choices"][0]["message"]["content"]
+    assert answer.lower()[:40] not in line
+    assert "rowling" not in line
+    assert "wrote" not in line
