@@ -102,19 +102,33 @@ def _code_point_bodies(alphabet: frozenset[str]) -> tuple[tuple[str, ...], Int32
     return tuple(ids), np.array(reduced, np.int32)[owner]
 
 
-def build_bodies(vocabulary: Sequence[bytes], alphabet: Iterable[str]) -> Bodies:
-    """Cut, normalise and number the tokens of a vocabulary.
+@dataclass(frozen=True, slots=True, eq=False)
+class CutVocabulary:
+    """A vocabulary cut into leads, normalised texts and tails; the same for every bundle.
+
+    Attributes:
+        texts: distinct normalised texts of whole code points, separators collapsed.
+        plain, rest: [V + 1] index into ``texts``, with a separator for stray lead bytes or without.
+        lead, lead_bits, all_lead, tail, is_empty: as in ``Bodies``.
+    """
+
+    texts: tuple[str, ...]
+    plain: Int32Array
+    rest: Int32Array
+    lead: Int32Array
+    lead_bits: Int32Array
+    all_lead: Int32Array
+    tail: Int32Array
+    is_empty: Int32Array
+
+
+def cut_vocabulary(vocabulary: Sequence[bytes]) -> CutVocabulary:
+    """Cut and normalise the tokens of a vocabulary.
 
     Args:
         vocabulary: bytes of each token id, empty for tokens that add no text.
-        alphabet: the normalised characters that occur in phrases.
     """
-    symbols = frozenset(alphabet) | {SEP}
-    ids = {"": EMPTY_BODY, SEP: SEP_BODY}
-
-    def body_id(text: str) -> int:
-        return ids.setdefault(_reduce(text, symbols), len(ids))
-
+    texts: dict[str, int] = {"": 0}
     size = len(vocabulary)
     plain, rest, lead, all_lead, tail, is_empty = (np.zeros(size + 1, np.int32) for _ in range(6))
     lead_bits = np.zeros((size + 1, 4), np.int32)
@@ -127,18 +141,31 @@ def build_bodies(vocabulary: Sequence[bytes], alphabet: Iterable[str]) -> Bodies
         while stray < len(data) and 0x80 <= data[stray] <= 0xBF:
             stray += 1
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        text = decoder.decode(data[stray:])
-        pending = decoder.getstate()[0]
-        body = folded(text)[0]
-        rest[token] = body_id(body)
-        plain[token] = body_id(folded(SEP + body)[0] if stray else body)
+        text = folded(decoder.decode(data[stray:]))[0]
+        rest[token] = texts.setdefault(text, len(texts))
+        if stray:
+            text = folded(SEP + text)[0]
+        plain[token] = texts.setdefault(text, len(texts))
         lead[token] = min(stray, MAX_LEAD)
         all_lead[token] = stray == len(data)
-        tail[token] = pack_pending(pending)
+        tail[token] = pack_pending(decoder.getstate()[0])
         for count in range(1, min(stray, 3) + 1):
             lead_bits[token, count] = lead_bits[token, count - 1] << 6 | data[count - 1] & 0x3F
+    return CutVocabulary(tuple(texts), plain, rest, lead, lead_bits, all_lead, tail, is_empty)
+
+
+def build_bodies(cut: CutVocabulary, alphabet: Iterable[str]) -> Bodies:
+    """Reduce a vocabulary to the characters that occur in phrases, and number what is left."""
+    symbols = frozenset(alphabet) | {SEP}
+    ids = {"": EMPTY_BODY, SEP: SEP_BODY}
+
+    def body_ids(texts: Iterable[str]) -> Int32Array:
+        return np.array([ids.setdefault(_reduce(t, symbols), len(ids)) for t in texts], np.int32)
+
+    body_of = body_ids(cut.texts)
     forms, owner = _code_point_bodies(symbols)
-    code_point = np.array([body_id(form) for form in forms], np.int32)[owner]
+    code_point = body_ids(forms)[owner]
     return Bodies(
-        tuple(ids), plain, rest, lead, lead_bits, all_lead, tail, is_empty, code_point
+        tuple(ids), body_of[cut.plain], body_of[cut.rest], cut.lead, cut.lead_bits, cut.all_lead,
+        cut.tail, cut.is_empty, code_point,
     )  # fmt: skip

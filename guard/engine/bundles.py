@@ -16,6 +16,7 @@ from typing import Final
 import torch
 
 from guard.bundle import Bundle, load_bundle
+from guard.engine.bodies import CutVocabulary, cut_vocabulary
 from guard.engine.matcher import PhraseMatcher
 from guard.engine.tables import build_tables
 from guard.errors import BundleError, PlanError
@@ -64,7 +65,7 @@ def admit(signed: object, key: bytes, root: Path) -> GuardPlan:
 class LoadedBundle:
     """A bundle, compiled for one vocabulary and device."""
 
-    def __init__(self, bundle: Bundle, vocabulary: Sequence[bytes], device: torch.device) -> None:
+    def __init__(self, bundle: Bundle, vocabulary: CutVocabulary, device: torch.device) -> None:
         self.index = {target.id: place for place, target in enumerate(bundle.targets)}
         tables = build_tables(bundle.phrases, len(bundle.targets), vocabulary)
         self.matcher = PhraseMatcher(tables, device)
@@ -88,7 +89,8 @@ class BundleCache:
     """
 
     def __init__(self, root: Path, vocabulary: Sequence[bytes], device: torch.device) -> None:
-        self._root, self._vocabulary, self._device = root, vocabulary, device
+        self._root, self._device = root, device
+        self._vocabulary = cut_vocabulary(vocabulary)
         self._loaded: OrderedDict[str, LoadedBundle] = OrderedDict()
 
     def get(self, digest: str) -> LoadedBundle:

@@ -67,7 +67,8 @@ class PhraseMatcher:
         # [V + 1] on the host: how many letters a token writes, and whether it only separates
         self._letters = letters[tables.bodies.plain].tolist()
         only_separates = (tables.bodies.plain == SEP_BODY) & (tables.bodies.tail == 0)
-        self._only_separates = only_separates.tolist()
+        # A continuation byte separates only if it finishes nothing.
+        self._only_separates = (only_separates & (tables.bodies.lead == 0)).tolist()
 
         bodies = tables.bodies
         self._plain = _tensor(bodies.plain, device)

@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from guard.bundle import BundlePhrase
-from guard.engine.bodies import EMPTY_BODY, Bodies, build_bodies
+from guard.engine.bodies import EMPTY_BODY, Bodies, CutVocabulary, build_bodies
 from guard.normalise import SEP
 from guard.phrases import PhraseAutomaton, goes_on
 
@@ -251,13 +251,13 @@ def _token_lists(
 
 
 def build_tables(
-    phrases: Sequence[BundlePhrase], n_targets: int, vocabulary: Sequence[bytes]
+    phrases: Sequence[BundlePhrase], n_targets: int, vocabulary: CutVocabulary
 ) -> Tables:
     """Compile phrases for a vocabulary.
 
     Args:
         phrases: normalised; ``target`` indexes the bundle's targets.
-        vocabulary: bytes of each token id, from ``token_bytes``.
+        vocabulary: of the served tokenizer.
     """
     texts = [phrase.text for phrase in phrases]
     automaton = PhraseAutomaton(texts)

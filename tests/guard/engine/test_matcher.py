@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from guard.bundle import BundlePhrase
+from guard.engine.bodies import cut_vocabulary
 from guard.engine.matcher import PhraseMatcher
 from guard.engine.tables import SOFT_PENALTY, build_tables
 from guard.normalise import normalise
@@ -20,7 +21,7 @@ CPU = torch.device("cpu")
 
 def matcher_for(phrases: Sequence[str], vocabulary: Sequence[bytes]) -> PhraseMatcher:
     rows = [BundlePhrase(text, index, "hard") for index, text in enumerate(phrases)]
-    return PhraseMatcher(build_tables(rows, max(len(rows), 1), vocabulary), CPU)
+    return PhraseMatcher(build_tables(rows, max(len(rows), 1), cut_vocabulary(vocabulary)), CPU)
 
 
 def banned_per_target(
@@ -98,7 +99,9 @@ def test_only_active_targets_are_banned() -> None:
 
 
 def test_a_soft_phrase_is_penalised_once_and_finitely() -> None:
-    tables = build_tables([BundlePhrase("red", 0, "soft")], 1, [b" red", b"red", b" redo"])
+    tables = build_tables(
+        [BundlePhrase("red", 0, "soft")], 1, cut_vocabulary([b" red", b"red", b" redo"])
+    )
     matcher = PhraseMatcher(tables, CPU)
     state, pending = matcher.starting_states([[]])
     logits = torch.zeros(1, 3)
@@ -108,7 +111,7 @@ def test_a_soft_phrase_is_penalised_once_and_finitely() -> None:
 
 def test_a_hard_phrase_wins_over_a_soft_one_of_the_same_words() -> None:
     rows = [BundlePhrase("red", 0, "soft"), BundlePhrase("red", 0, "hard")]
-    matcher = PhraseMatcher(build_tables(rows, 1, [b"red"]), CPU)
+    matcher = PhraseMatcher(build_tables(rows, 1, cut_vocabulary([b"red"])), CPU)
     state, pending = matcher.starting_states([[]])
     logits = torch.zeros(1, 1)
     matcher.penalise(logits, torch.tensor([0]), state, pending, torch.ones(1, 1, dtype=torch.bool))
@@ -133,6 +136,16 @@ def test_a_text_read_from_its_end_reaches_the_state_of_a_full_reading(
         n_targets = len(phrases)
         ours = banned_per_target(matcher, states[row : row + 1], pendings[row : row + 1], n_targets)
         assert ours == banned_per_target(matcher, state, pending, n_targets)
+
+
+def test_a_continuation_byte_that_finishes_a_letter_is_not_taken_for_a_separator() -> None:
+    matcher = matcher_for(["a"], [b"\xc3", b"\xa9", b"A"])
+    state, pending = matcher.starting_states([[0, 1, 1], [0, 1]])
+    banned = [
+        banned_per_target(matcher, state[row : row + 1], pending[row : row + 1], 1)[2]
+        for row in range(2)
+    ]
+    assert banned == [{0}, set()]
 
 
 def test_separators_between_the_words_of_a_phrase_do_not_shorten_the_memory() -> None:
