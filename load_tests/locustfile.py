@@ -48,7 +48,9 @@ def check_host(host: str | None) -> None:
         ValueError: another host, or none.
     """
     if urlsplit(host or "").hostname != "127.0.0.1":
-        raise ValueError("this scenario loads 127.0.0.1 only; start it with `make load`")
+        raise ValueError(
+            "this scenario loads 127.0.0.1 only; start it with `python -m load_tests load`"
+        )
 
 
 @events.init.add_listener
