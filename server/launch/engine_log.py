@@ -16,7 +16,7 @@ _PHASES: Final = tuple(
         (r"Initializing a V\d LLM engine", "starting its worker"),
         (r"Starting to load model", "loading the model"),
         (r"Loading weights took", "model loaded"),
-        (r"Dynamo bytecode transform|Compiling a graph|Start compiling", "compiling (minutes, once)"),
+        (r"Dynamo bytecode|Compiling a graph|Start compiling", "compiling (takes a minute)"),
         (r"KV cache size|Warming up model", "warming up"),
         (r"Starting vLLM .*server|Application startup complete", "opening its port"),
     )
