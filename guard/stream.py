@@ -2,7 +2,7 @@
 
 The engine's ban is the first net; this is the second, on the text that leaves the proxy, so that a
 phrase is never released even in part by an engine that failed. A match is what
-``guard.phrases.PhraseAutomaton.search`` finds.
+``guard.phrases.PhraseSearch`` finds.
 
 What is held back begins at the first letter of the longest phrase that the text read so far may
 still be part of, and is therefore never longer than the longest phrase plus the separators and
@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 from guard.bundle import BundlePhrase
 from guard.normalise import SEP, fold
-from guard.phrases import PhraseAutomaton, goes_on
+from guard.phrases import PhraseAutomaton, PhraseSearch, letters_of
 
 
 class Scanner:
@@ -28,7 +28,7 @@ class Scanner:
 
     def __init__(self, phrases: Sequence[BundlePhrase]) -> None:
         self.phrases = tuple(phrase for phrase in phrases if phrase.strength == "hard")
-        self.automaton = PhraseAutomaton([phrase.text for phrase in self.phrases])
+        self.search = PhraseSearch([phrase.text for phrase in self.phrases])
         self.longest = max((len(phrase.text) for phrase in self.phrases), default=0)
 
     @property
@@ -41,11 +41,36 @@ class Scanner:
         return StreamScan(self)
 
 
+class _Reading:
+    """One automaton on its way through a text."""
+
+    def __init__(self, automaton: PhraseAutomaton, ids: tuple[int, ...], longest: int) -> None:
+        self.automaton = automaton
+        self.ids = ids
+        self.state = automaton.start
+        # Where a release may end, were it to end before this symbol; for the latest symbols.
+        self.cuts: deque[int] = deque(maxlen=longest)
+
+    def step(self, symbol: str, cut: int) -> None:
+        self.cuts.append(cut)
+        self.state = self.automaton.step(self.state, symbol)
+
+    def found(self) -> int | None:
+        """The longest phrase that the text ends with."""
+        outputs = self.automaton.outputs[self.state]
+        return self.ids[outputs[0]] if outputs else None
+
+    def live(self) -> int:
+        """How many letters of a phrase, its separators included, the text ends with."""
+        # Less the separator that patterns of words begin with.
+        return self.automaton.depth[self.state] - (not self.automaton.letters_alone)
+
+
 class StreamScan:
     """One text on its way out, piece by piece.
 
     Whatever the pieces, what is released is the text up to the first match: the one that ends
-    first, and of those that end together the longest.
+    first, and of those that end together the one that starts first.
 
     Attributes:
         hit: the phrase that was found. Once set, ``feed`` and ``flush`` return "" for good.
@@ -54,10 +79,11 @@ class StreamScan:
     def __init__(self, scanner: Scanner) -> None:
         self.hit: BundlePhrase | None = None
         self._scanner = scanner
-        self._state = PhraseAutomaton.START
-        # Where a release may end, were it to end before this symbol; for the latest symbols.
-        self._cuts: deque[int] = deque(maxlen=scanner.longest)
+        search, longest = scanner.search, scanner.longest
+        self._words = _Reading(search.words, search.word_ids, longest)
+        self._letters = _Reading(search.letters, search.letter_ids, longest)
         self._read = 0
+        self._hit_start = 0
         self._pieces: deque[str] = deque()  # the unreleased text, less the first `_used` of it
         self._used = 0
         self._released = 0
@@ -84,7 +110,7 @@ class StreamScan:
             if symbols:
                 self._advance(symbols)
                 if self.hit is not None:
-                    return self._finish(self._match_start())
+                    return self._finish(self._hit_start)
             self._read += 1
         return self._release(self._hold())
 
@@ -97,47 +123,52 @@ class StreamScan:
         if self.hit is not None or self._ended:
             return ""
         self._ended = True
-        if self._completed():
-            self._record_hit()
-            return self._finish(self._match_start())
+        # Phrases on letters alone were found at their last letter.
+        word = self._words.found()
+        if word is not None:
+            self._record_hit(word, self._word_start(word))
+            return self._finish(self._hit_start)
         return self._finish(self._read)
 
-    def _completed(self) -> tuple[int, ...]:
-        """Phrases that the text ends with, longest first, if its last word ends here."""
-        return self._scanner.automaton.outputs[self._state]
+    def _record_hit(self, phrase: int, start: int) -> None:
+        self.hit = self._scanner.phrases[phrase]
+        self._hit_start = start
 
-    def _record_hit(self) -> None:
-        self.hit = self._scanner.phrases[self._completed()[0]]
-
-    def _match_start(self) -> int:
-        return self._cuts[-len(self._scanner.phrases[self._completed()[0]].text)]
+    def _word_start(self, phrase: int) -> int:
+        return self._words.cuts[-len(self._scanner.phrases[phrase].text)]
 
     def _advance(self, symbols: str) -> None:
         """Read the folded form of one code point; stop at a hit."""
-        automaton = self._scanner.automaton
         cut = self._read
-        if self._completed():
+        ended = self._words.found()
+        if ended is not None:
             # Unless a separator follows, the phrase is the head of a longer word. A release that
             # ended between the two would show it as a whole word, so it may not end there.
-            cut = self._match_start()
+            cut = self._word_start(ended)
         for symbol in symbols:
-            if symbol == SEP:
-                if automaton.ends_in_sep[self._state]:
-                    continue
-                if self._completed():
-                    self._record_hit()
+            if symbol != SEP:
+                self._words.step(symbol, cut)
+                self._letters.step(symbol, cut)
+            elif not self._words.automaton.ends_in_sep[self._words.state]:
+                word = self._words.found()
+                if word is not None:
+                    self._record_hit(word, self._word_start(word))
                     return
-            self._cuts.append(cut)
-            self._state = automaton.step(self._state, symbol)
-            # The longest phrase comes first, so it goes on if any does.
-            if self._completed() and goes_on(self._scanner.phrases[self._completed()[0]].text):
-                self._record_hit()
+                self._words.step(symbol, cut)
+            letters = self._letters.found()
+            if letters is not None:
+                length = len(letters_of(self._scanner.phrases[letters].text))
+                self._record_hit(letters, self._letters.cuts[-length])
                 return
 
     def _hold(self) -> int:
         """Where the text begins that may still become part of a match."""
-        letters = self._scanner.automaton.depth[self._state] - 1  # less the leading separator
-        return self._cuts[-letters] if letters > 0 else self._read
+        starts = [
+            reading.cuts[-reading.live()]
+            for reading in (self._words, self._letters)
+            if reading.live() > 0
+        ]
+        return min([self._read, *starts])
 
     def _release(self, until: int) -> str:
         out: list[str] = []

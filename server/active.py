@@ -29,12 +29,10 @@ class ActiveSet:
 
     Attributes:
         targets: ids, sorted.
-        phrases: what ``scanner`` looks for, in its order.
     """
 
     targets: tuple[str, ...]
     scanner: Scanner
-    phrases: tuple[str, ...]
 
     def search(self, text: str) -> list[tuple[int, Match]]:
         """Every forbidden phrase in a whole text, with the index of its target in the bundle."""
@@ -42,7 +40,7 @@ class ActiveSet:
             return []
         return [
             (self.scanner.phrases[match.phrase].target, match)
-            for match in self.scanner.automaton.search(text, self.phrases)
+            for match in self.scanner.search.search(text)
         ]
 
 
@@ -109,8 +107,7 @@ class ActivePolicy:
             scanner = Scanner(phrases)
         else:
             scanner = await asyncio.to_thread(Scanner, phrases)
-        texts = tuple(phrase.text for phrase in scanner.phrases)
-        self._sets[key] = made = ActiveSet(key, scanner, texts)
+        self._sets[key] = made = ActiveSet(key, scanner)
         while len(self._sets) > _MAX_SETS:
             self._sets.popitem(last=False)
         return made

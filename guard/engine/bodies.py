@@ -1,10 +1,10 @@
-"""Tokens as the automaton sees them: normalised strings, with care for split code points.
+"""Tokens as an automaton sees them: normalised strings, with care for split code points.
 
 A token's bytes are cut in three: stray continuation bytes at its start (``lead``), whole code
 points (the *body*), and an unfinished code point at its end (``tail``). Bodies are normalised and
 reduced to the phrases' own alphabet (any other character becomes ``OTHER``), after which most of a
 vocabulary coincides: a body id stands for many tokens, and for code points completed across
-tokens.
+tokens. An automaton on letters alone has bodies without separators.
 """
 
 from __future__ import annotations
@@ -36,19 +36,20 @@ _CODE_POINTS: Final = 0x110000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Bodies:
-    """Body ids of tokens and code points. Row ``V`` of each token array is the empty token.
+class CutVocabulary:
+    """A vocabulary cut into leads, normalised texts and tails; the same for every bundle.
+
+    Row ``V`` of each token array is the empty token.
 
     Attributes:
-        texts: body id -> reduced normalised text, separators collapsed; id 0 is empty, 1 is SEP.
-        plain: [V + 1] body when nothing is pending, or when stray bytes precede it.
-        rest: [V + 1] body without its stray lead bytes.
+        texts: distinct normalised texts of whole code points, separators collapsed.
+        plain: [V + 1] index into ``texts`` when nothing is pending; stray lead bytes separate.
+        rest: [V + 1] the same without the stray lead bytes.
         lead: [V + 1] how many continuation bytes the token starts with, at most ``MAX_LEAD``.
         lead_bits: [V + 1, 4] payload bits of its first 0, 1, 2, 3 continuation bytes.
         all_lead: [V + 1] 1 where the token is continuation bytes only.
         tail: [V + 1] packed unfinished code point at its end, 0 for none.
         is_empty: [V + 1] 1 where the token adds no bytes (special tokens).
-        code_point: [0x110000] body of each code point of two bytes or more; SEP where invalid.
     """
 
     texts: tuple[str, ...]
@@ -59,6 +60,21 @@ class Bodies:
     all_lead: Int32Array
     tail: Int32Array
     is_empty: Int32Array
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bodies:
+    """Body ids of tokens and code points for one automaton.
+
+    Attributes:
+        texts: body id -> reduced normalised text; id 0 is empty, 1 is a separator.
+        plain, rest: [V + 1] body of each token, as in ``CutVocabulary``.
+        code_point: [0x110000] body of each code point of two bytes or more; SEP where invalid.
+    """
+
+    texts: tuple[str, ...]
+    plain: Int32Array
+    rest: Int32Array
     code_point: Int32Array
 
 
@@ -89,37 +105,23 @@ def _folds() -> tuple[tuple[str, ...], Int32Array]:
     return tuple(ids), owner
 
 
-def _reduce(text: str, alphabet: frozenset[str]) -> str:
-    return "".join(char if char in alphabet else OTHER for char in text)
+def _reduce(text: str, alphabet: frozenset[str], letters_alone: bool) -> str:
+    reduced = "".join(char if char in alphabet else OTHER for char in text)
+    return reduced.replace(SEP, "") if letters_alone else reduced
 
 
 @lru_cache(maxsize=8)
-def _code_point_bodies(alphabet: frozenset[str]) -> tuple[tuple[str, ...], Int32Array]:
+def _code_point_bodies(
+    alphabet: frozenset[str], letters_alone: bool
+) -> tuple[tuple[str, ...], Int32Array]:
     """Distinct reduced forms of the code points of two bytes or more, and who has which."""
     forms, owner = _folds()
     ids: dict[str, int] = {}
-    reduced = [ids.setdefault(_reduce(folded(form)[0], alphabet), len(ids)) for form in forms]
+    reduced = [
+        ids.setdefault(_reduce(folded(form)[0], alphabet, letters_alone), len(ids))
+        for form in forms
+    ]
     return tuple(ids), np.array(reduced, np.int32)[owner]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class CutVocabulary:
-    """A vocabulary cut into leads, normalised texts and tails; the same for every bundle.
-
-    Attributes:
-        texts: distinct normalised texts of whole code points, separators collapsed.
-        plain, rest: [V + 1] index into ``texts``, with a separator for stray lead bytes or without.
-        lead, lead_bits, all_lead, tail, is_empty: as in ``Bodies``.
-    """
-
-    texts: tuple[str, ...]
-    plain: Int32Array
-    rest: Int32Array
-    lead: Int32Array
-    lead_bits: Int32Array
-    all_lead: Int32Array
-    tail: Int32Array
-    is_empty: Int32Array
 
 
 def cut_vocabulary(vocabulary: Sequence[bytes]) -> CutVocabulary:
@@ -154,18 +156,17 @@ def cut_vocabulary(vocabulary: Sequence[bytes]) -> CutVocabulary:
     return CutVocabulary(tuple(texts), plain, rest, lead, lead_bits, all_lead, tail, is_empty)
 
 
-def build_bodies(cut: CutVocabulary, alphabet: Iterable[str]) -> Bodies:
+def build_bodies(
+    cut: CutVocabulary, alphabet: Iterable[str], *, letters_alone: bool = False
+) -> Bodies:
     """Reduce a vocabulary to the characters that occur in phrases, and number what is left."""
     symbols = frozenset(alphabet) | {SEP}
     ids = {"": EMPTY_BODY, SEP: SEP_BODY}
 
-    def body_ids(texts: Iterable[str]) -> Int32Array:
-        return np.array([ids.setdefault(_reduce(t, symbols), len(ids)) for t in texts], np.int32)
+    def body_of(text: str) -> int:
+        return ids.setdefault(_reduce(text, symbols, letters_alone), len(ids))
 
-    body_of = body_ids(cut.texts)
-    forms, owner = _code_point_bodies(symbols)
-    code_point = body_ids(forms)[owner]
-    return Bodies(
-        tuple(ids), body_of[cut.plain], body_of[cut.rest], cut.lead, cut.lead_bits, cut.all_lead,
-        cut.tail, cut.is_empty, code_point,
-    )  # fmt: skip
+    of_text = np.array([body_of(text) for text in cut.texts], np.int32)
+    forms, owner = _code_point_bodies(symbols, letters_alone)
+    of_form = np.array([ids.setdefault(form, len(ids)) for form in forms], np.int32)
+    return Bodies(tuple(ids), of_text[cut.plain], of_text[cut.rest], of_form[owner])

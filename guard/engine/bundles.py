@@ -18,7 +18,6 @@ import torch
 from guard.bundle import Bundle, load_bundle
 from guard.engine.bodies import CutVocabulary, cut_vocabulary
 from guard.engine.matcher import PhraseMatcher
-from guard.engine.tables import build_tables
 from guard.errors import BundleError, PlanError
 from guard.plan import BUNDLES_VARIABLE, GuardPlan, verify_plan
 
@@ -67,8 +66,7 @@ class LoadedBundle:
 
     def __init__(self, bundle: Bundle, vocabulary: CutVocabulary, device: torch.device) -> None:
         self.index = {target.id: place for place, target in enumerate(bundle.targets)}
-        tables = build_tables(bundle.phrases, len(bundle.targets), vocabulary)
-        self.matcher = PhraseMatcher(tables, device)
+        self.matcher = PhraseMatcher(bundle.phrases, vocabulary, device)
 
     def active_row(self, targets: Sequence[str]) -> torch.Tensor:
         """[n_targets] bool on the host, True for the targets of a plan.

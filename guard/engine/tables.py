@@ -1,21 +1,21 @@
-"""The phrase automaton compiled for one tokenizer: what a token does to a state and completes.
+"""An automaton compiled for one tokenizer: what a token does to a state, and what it completes.
 
 Reading a body moves a state in one look-up instead of one step per character. Most bodies lead to
 a state that depends on the body alone; the others, which continue a phrase begun before the
 token, are listed as exceptions under the key ``state * n_bodies + body``.
 
-A *completion* is a (state, body) pair whose reading would write the last letter of a phrase, with
-the token's end or a separator after it unless the phrase
-``goes_on``. Completions live in three tables, by where the phrase
-began: ``chain`` (before the token, keyed like the exceptions), ``start`` (right at the token,
-after a separator; keyed by body) and ``inside`` (within the token; keyed by body). ``start`` and
-``inside`` hold for many states at once, and listing them per state would repeat them thousandfold.
+A *completion* is a (state, body) pair whose reading would write the last letter of a phrase. It
+counts at once on letters alone; as words, only with a separator or the end of the token after it.
+Completions live in three tables, by where the phrase began: ``chain`` (before the token, keyed like
+the exceptions), ``start`` (right at the token, after a separator; keyed by body) and ``inside``
+(within the token; keyed by body). ``start`` and ``inside`` hold for many states at once, and
+listing them per state would repeat them thousandfold.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -25,7 +25,7 @@ import numpy.typing as npt
 from guard.bundle import BundlePhrase
 from guard.engine.bodies import EMPTY_BODY, Bodies, CutVocabulary, build_bodies
 from guard.normalise import SEP
-from guard.phrases import PhraseAutomaton, goes_on
+from guard.phrases import PhraseAutomaton
 
 HARD_PENALTY: Final = float("-inf")
 # In logits. Enough to turn a model with any alternative, not one that has none.
@@ -75,9 +75,10 @@ class TokenLists:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tables:
-    """Everything the matcher needs for one bundle and one tokenizer, as arrays.
+    """One automaton for one tokenizer, as arrays.
 
     Attributes:
+        longest: characters of the longest pattern.
         next_after_letter, next_after_sep: [n_bodies] int32, the state that a body leads to when it
             continues no phrase, by what was read before it.
         ends_in_sep: [n_states] bool.
@@ -87,9 +88,10 @@ class Tables:
     """
 
     bodies: Bodies
+    start_state: int
     n_states: int
-    n_targets: int
-    longest_phrase: int
+    longest: int
+    letters_alone: bool
     next_after_letter: Int32Array
     next_after_sep: Int32Array
     ends_in_sep: npt.NDArray[np.bool_]
@@ -137,11 +139,7 @@ class _BodyTrie:
 
 
 def _walk_from(
-    state: int,
-    automaton: PhraseAutomaton,
-    own: Mapping[int, Sequence[int]],
-    open_ended: Sequence[bool],
-    trie: _BodyTrie,
+    state: int, automaton: PhraseAutomaton, trie: _BodyTrie
 ) -> tuple[dict[int, int], set[tuple[int, _Hit]]]:
     """Bodies that continue the phrases which a state is in the middle of.
 
@@ -151,36 +149,32 @@ def _walk_from(
     moves: dict[int, int] = {}
     hits: set[tuple[int, _Hit]] = set()
     stack = [(0, state)]
-    if automaton.ends_in_sep[state] and (after := trie.edges[0].get(SEP)) is not None:
+    absorbs = automaton.ends_in_sep[state]
+    if absorbs and (after := trie.edges[0].get(SEP)) is not None:
         moves[trie.body[after]] = state
         stack.append((after, state))
     while stack:
         node, at = stack.pop()
         for symbol, below in trie.edges[node].items():
-            if node == 0 and symbol == SEP and automaton.ends_in_sep[state]:
-                continue  # absorbed: entered above
+            if node == 0 and symbol == SEP and absorbs:
+                continue  # entered above
             following = automaton.goto[at].get(symbol)
             if following is None:
                 continue
             body = trie.body[below]
             if body >= 0:
                 moves[body] = following
-            for phrase in own.get(following, ()):
-                if open_ended[phrase]:
-                    hits.update((longer, (phrase, True)) for longer in trie.below(below))
-                    continue
-                if body >= 0:
-                    hits.add((body, (phrase, False)))
-                closed = trie.edges[below].get(SEP)
+            for phrase in automaton.own(following):
+                closed = below if automaton.letters_alone else trie.edges[below].get(SEP)
                 if closed is not None:
                     hits.update((longer, (phrase, True)) for longer in trie.below(closed))
+                if body >= 0 and not automaton.letters_alone:
+                    hits.add((body, (phrase, False)))
             stack.append((below, following))
     return moves, hits
 
 
-def _inside_hits(
-    automaton: PhraseAutomaton, open_ended: Sequence[bool], texts: Sequence[str]
-) -> set[tuple[int, _Hit]]:
+def _inside_hits(automaton: PhraseAutomaton, texts: Sequence[str]) -> set[tuple[int, _Hit]]:
     """Phrases that a body holds whole, the separator before them included."""
     hits: set[tuple[int, _Hit]] = set()
     for body, text in enumerate(texts):
@@ -188,12 +182,9 @@ def _inside_hits(
         for place, symbol in enumerate(text):
             state = automaton.step(state, symbol)
             at_end = place + 1 == len(text)
-            closed = not at_end and text[place + 1] == SEP
-            for phrase in automaton.outputs[state]:
-                if open_ended[phrase] or closed:
-                    hits.add((body, (phrase, True)))
-                elif at_end:
-                    hits.add((body, (phrase, False)))
+            closed = automaton.letters_alone or (not at_end and text[place + 1] == SEP)
+            if closed or at_end:
+                hits.update((body, (phrase, closed)) for phrase in automaton.outputs[state])
     return hits
 
 
@@ -251,34 +242,31 @@ def _token_lists(
 
 
 def build_tables(
-    phrases: Sequence[BundlePhrase], n_targets: int, vocabulary: CutVocabulary
+    phrases: Sequence[BundlePhrase], vocabulary: CutVocabulary, *, letters_alone: bool
 ) -> Tables:
     """Compile phrases for a vocabulary.
 
     Args:
         phrases: normalised; ``target`` indexes the bundle's targets.
         vocabulary: of the served tokenizer.
+        letters_alone: how they match (see guard/phrases.py).
     """
     texts = [phrase.text for phrase in phrases]
-    automaton = PhraseAutomaton(texts)
-    bodies = build_bodies(vocabulary, set().union(*map(set, texts)) if texts else set())
+    automaton = PhraseAutomaton(texts, letters_alone=letters_alone)
+    alphabet = set().union(*map(set, texts)) if texts else set()
+    bodies = build_bodies(vocabulary, alphabet, letters_alone=letters_alone)
     n_bodies, n_states = len(bodies.texts), len(automaton)
     trie = _BodyTrie(bodies.texts)
-    open_ended = [goes_on(text) for text in texts]
-    own: dict[int, list[int]] = defaultdict(list)
-    for index, text in enumerate(texts):
-        own[automaton.walk(PhraseAutomaton.START, text)].append(index)
 
-    _, start_hits = _walk_from(PhraseAutomaton.START, automaton, own, open_ended, trie)
     # A state inherits what the shorter suffixes of its text can do, its own path first; the chain
-    # ends before START, whose part is `next_after_sep` and `start`.
-    moves: dict[int, dict[int, int]] = {PhraseAutomaton.ROOT: {}, PhraseAutomaton.START: {}}
-    hits: dict[int, set[tuple[int, _Hit]]] = {
-        PhraseAutomaton.ROOT: set(),
-        PhraseAutomaton.START: set(),
-    }
-    for state in sorted(range(2, n_states), key=automaton.depth.__getitem__):
-        own_moves, own_hits = _walk_from(state, automaton, own, open_ended, trie)
+    # ends before the starting state, whose part is `next_after_sep` and `start`.
+    shallow = {PhraseAutomaton.ROOT, automaton.start}
+    moves: dict[int, dict[int, int]] = {state: {} for state in shallow}
+    hits: dict[int, set[tuple[int, _Hit]]] = {state: set() for state in shallow}
+    for state in sorted(range(n_states), key=automaton.depth.__getitem__):
+        if state in shallow:
+            continue
+        own_moves, own_hits = _walk_from(state, automaton, trie)
         shorter = automaton.fail[state]
         moves[state] = {**moves[shorter], **own_moves}
         hits[state] = hits[shorter] | own_hits
@@ -292,20 +280,24 @@ def build_tables(
         [(state * n_bodies + body, hit) for state, found in hits.items() for body, hit in found],
         phrases,
     )
-    inside_hits = _inside_hits(automaton, open_ended, bodies.texts)
+    inside_hits = _inside_hits(automaton, bodies.texts)
     inside = _completions(list(inside_hits), phrases)
-    # A body that brings its own separator is in both: twice would double a soft penalty.
-    start = _completions(list(start_hits - inside_hits), phrases)
+    start_hits: set[tuple[int, _Hit]] = set()
+    if not letters_alone:
+        # A body that brings its own separator is in both: twice would double a soft penalty.
+        start_hits = _walk_from(automaton.start, automaton, trie)[1] - inside_hits
+    start = _completions(list(start_hits), phrases)
     return Tables(
         bodies=bodies,
+        start_state=automaton.start,
         n_states=n_states,
-        n_targets=n_targets,
-        longest_phrase=max(automaton.depth),
+        longest=max(automaton.depth),
+        letters_alone=letters_alone,
         next_after_letter=np.array(
             [automaton.walk(PhraseAutomaton.ROOT, text) for text in bodies.texts], np.int32
         ),
         next_after_sep=np.array(
-            [automaton.walk(PhraseAutomaton.START, text) for text in bodies.texts], np.int32
+            [automaton.walk(automaton.start, text) for text in bodies.texts], np.int32
         ),
         ends_in_sep=np.array(automaton.ends_in_sep, np.bool_),
         exception_keys=np.array([key for key, _ in exceptions], np.int64),

@@ -30,7 +30,6 @@ from guard.engine.matcher import PhraseMatcher
 from guard.engine.probe import push
 from guard.engine.versions import check_vllm_version
 from guard.engine.vocabulary import token_bytes
-from guard.phrases import PhraseAutomaton
 
 if TYPE_CHECKING:
     from vllm import SamplingParams
@@ -42,13 +41,12 @@ check_vllm_version(vllm.__version__)
 class _Row:
     """One guarded request: what it must hold, and where its text stands in the automaton."""
 
-    __slots__ = ("needs", "output", "pending", "read", "state")
+    __slots__ = ("needs", "output", "read", "state")
 
     def __init__(self, output: list[int], needs: Requirement) -> None:
         self.output = output  # vLLM's own list, which grows as tokens are sampled
         self.needs = needs
-        self.state = PhraseAutomaton.START
-        self.pending = 0
+        self.state: list[int] = []  # see guard/engine/matcher.py; set when the prompt is read
         self.read = 0  # how many output tokens `state` includes
 
 
@@ -106,11 +104,9 @@ class GuardLogitsProcessor(LogitsProcessor):
             known = [
                 [*prompt, *(token for token in row.output if token >= 0)] for row, prompt in rows
             ]
-            states, pendings = bundle.matcher.starting_states(known)
-            for (row, prompt), text, state, pending in zip(
-                rows, known, states.tolist(), pendings.tolist(), strict=True
-            ):
-                row.state, row.pending, row.read = state, pending, len(text) - len(prompt)
+            states = bundle.matcher.read_texts(known).tolist()
+            for (row, prompt), text, state in zip(rows, known, states, strict=True):
+                row.state, row.read = state, len(text) - len(prompt)
 
     def apply(self, logits: torch.Tensor) -> torch.Tensor:
         """Penalise the guarded rows.
@@ -139,20 +135,15 @@ class GuardLogitsProcessor(LogitsProcessor):
     ) -> None:
         device = logits.device
         state = torch.tensor([row.state for _, row in rows], device=device)
-        pending = torch.tensor([row.pending for _, row in rows], device=device)
         unread = [row.output[row.read :] for _, row in rows]
         if any(unread):
             for step in range(max(map(len, unread))):
                 tokens = [
                     text[step] if step < len(text) else matcher.empty_token for text in unread
                 ]
-                state, pending = matcher.advance(
-                    state, pending, torch.tensor(tokens, device=device)
-                )
-            for (_, row), known_state, known_pending in zip(
-                rows, state.tolist(), pending.tolist(), strict=True
-            ):
-                row.state, row.pending, row.read = known_state, known_pending, len(row.output)
+                state = matcher.advance(state, torch.tensor(tokens, device=device))
+            for (_, row), known in zip(rows, state.tolist(), strict=True):
+                row.state, row.read = known, len(row.output)
         active = torch.stack([row.needs.active for _, row in rows]).to(device)
         indices = torch.tensor([index for index, _ in rows], device=device)
-        matcher.penalise(logits, indices, state, pending, active)
+        matcher.penalise(logits, indices, state, active)

@@ -26,6 +26,7 @@ from vllm.v1.worker.gpu.sample.logits_processor.interface import (
 
 from guard.engine.bundles import LoadedBundle
 from guard.engine.enforcer import Enforcer, Requirement, check_request
+from guard.engine.matcher import STATE_WIDTH
 from guard.engine.probe import FIRST_CHOICE, SECOND_CHOICE
 from guard.engine.versions import check_vllm_version
 from guard.engine.vocabulary import token_bytes
@@ -61,9 +62,8 @@ class GuardLogitsProcessor(LogitsProcessor):
         self._fresh: set[int] = set()  # slots whose prompt has not been read
         # [slots] on the host, for skipping work without asking the device
         self._guarded = np.zeros(slots, np.bool_)
-        # [slots] on the device: the automaton's state after the first `_read` tokens of the slot
-        self._state = torch.zeros(slots, dtype=torch.int64, device=device)
-        self._pending = torch.zeros(slots, dtype=torch.int64, device=device)
+        # [slots, 3] on the device: the matcher's state after the first `_read` tokens of the slot
+        self._state = torch.zeros((slots, STATE_WIDTH), dtype=torch.int64, device=device)
         self._read = torch.zeros(slots, dtype=torch.int64, device=device)
         # per bundle [slots, n_targets] bool on the device, rows of other bundles' slots all False
         self._active: dict[LoadedBundle, torch.Tensor] = {}
@@ -97,9 +97,7 @@ class GuardLogitsProcessor(LogitsProcessor):
                 continue
             length = int(self._requests.prefill_len.np[slot])
             text = self._requests.all_token_ids.gpu[slot, :length].tolist()
-            state, pending = needs.bundle.matcher.starting_states([text])
-            self._state[slot] = state[0]
-            self._pending[slot] = pending[0]
+            self._state[slot] = needs.bundle.matcher.read_texts([text])[0]
             self._read[slot] = length
             if needs.bundle not in self._active:
                 self._active[needs.bundle] = torch.zeros(
@@ -146,18 +144,14 @@ class GuardLogitsProcessor(LogitsProcessor):
         slots = ctx.expanded_idx_mapping.long()
         active = self._active[bundle][slots]
         mine = active.any(dim=1)
-        state = torch.where(mine, self._state[slots], 0)
-        pending = torch.where(mine, self._pending[slots], 0)
+        state = torch.where(mine[:, None], self._state[slots], 0)
         for draft in range(1, self._drafts + 1 if n_rows > n_requests else 1):
             at_draft = (ctx.expanded_local_pos == draft) & mine
             token = torch.where(at_draft, ctx.input_ids, bundle.matcher.empty_token).long()
-            after_state, after_pending = bundle.matcher.advance(
-                state.roll(1), pending.roll(1), token
-            )
-            state = torch.where(at_draft, after_state, state)
-            pending = torch.where(at_draft, after_pending, pending)
+            after = bundle.matcher.advance(state.roll(1, dims=0), token)
+            state = torch.where(at_draft[:, None], after, state)
         rows = torch.arange(n_rows, device=logits.device)
-        bundle.matcher.penalise(logits, rows, state, pending, active)
+        bundle.matcher.penalise(logits, rows, state, active)
 
     def _catch_up(
         self,
@@ -168,7 +162,7 @@ class GuardLogitsProcessor(LogitsProcessor):
     ) -> None:
         """Read the tokens committed since the last step, at most one more than were drafted."""
         slots = slots.long()
-        state, pending, read = self._state[slots], self._pending[slots], self._read[slots]
+        state, read = self._state[slots], self._read[slots]
         # The first row of a request is fed its last committed token. While a long prompt is
         # prefilled in chunks that lies before `read`, and there is nothing to catch up with.
         last = ctx.pos[first_rows].long()
@@ -180,9 +174,9 @@ class GuardLogitsProcessor(LogitsProcessor):
                 committed[slots, read.clamp(max=committed.shape[1] - 1)].long(),
             )
             token = torch.where(read <= last, known, bundle.matcher.empty_token)
-            state, pending = bundle.matcher.advance(state, pending, token)
+            state = bundle.matcher.advance(state, token)
             read = read + (read <= last)
-        self._state[slots], self._pending[slots], self._read[slots] = state, pending, read
+        self._state[slots], self._read[slots] = state, read
 
     def _push(
         self, logits: torch.Tensor, ctx: LogitsContext, place: int, needs: Requirement

@@ -8,7 +8,7 @@ from typing import Final
 
 from guard.errors import PolicyError
 from guard.normalise import SEP, normalise
-from guard.phrases import PhraseAutomaton
+from guard.phrases import PhraseSearch
 from guard.policy.model import Place, PolicyTarget, PolicyWarning
 from guard.policy.schema import Phrase, TenantEntry
 from guard.policy.words import is_common_word
@@ -110,7 +110,7 @@ def _check_forbidding(target: PolicyTarget, complete: bool) -> Iterator[Problem]
             "found no key facts in the answers", "check that the answers hold names or numbers"
         )
     normalised = [words for words in map(normalise, hard) if words]
-    for match in PhraseAutomaton(normalised).search(spec.refusal, normalised):
+    for match in PhraseSearch(normalised).search(spec.refusal):
         said = spec.refusal[match.start : match.end]
         yield target.place.at("refusal").error(
             f"the refusal itself says the forbidden phrase `{said}`", "word it without the phrase"

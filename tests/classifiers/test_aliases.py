@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from classifiers.aliases import AliasMatcher
 from guard.normalise import normalise
-from guard.phrases import goes_on
+from guard.phrases import has_enough_letters
 from tests.classifiers.bundles import bundle_target, make_bundle
 
 NAMES = st.text(alphabet="abA é-", min_size=1, max_size=6).filter(
@@ -33,7 +33,7 @@ def test_it_names_the_targets_that_a_search_for_each_alias_finds(
 
 
 def says(text: str, name: str) -> bool:
-    edge = "" if goes_on(name) else " "
+    edge = "" if has_enough_letters(name) else " "
     return f" {name}{edge}" in f" {text} "
 
 

@@ -35,8 +35,7 @@ def forbidden_in(stack: Stack, text: str) -> list[str]:
     bundle = load_bundle(stack.bundles, digest)
     wanted = bundle.index_of("harry-potter")
     scanner = Scanner([phrase for phrase in bundle.phrases if phrase.target == wanted])
-    texts = [phrase.text for phrase in scanner.phrases]
-    return [texts[match.phrase] for match in scanner.automaton.search(text, texts)]
+    return [scanner.phrases[match.phrase].text for match in scanner.search.search(text)]
 
 
 def test_the_model_knows_the_target_and_the_guard_keeps_it_from_saying_so(stack: Stack) -> None:

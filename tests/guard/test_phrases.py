@@ -7,7 +7,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from guard.normalise import SEP, folded, normalise
-from guard.phrases import Match, PhraseAutomaton, goes_on
+from guard.phrases import (
+    Match,
+    PhraseAutomaton,
+    PhraseSearch,
+    has_enough_letters,
+    letters_of,
+)
 
 TEXTS = st.text("abcABé e\u0301\u200b½12東-\n", max_size=30)
 PHRASES = st.lists(
@@ -22,7 +28,8 @@ def slow_search(text: str, phrases: list[str]) -> set[Match]:
         for first in range(len(symbols)):
             end = first + len(phrase)
             left = first == 0 or symbols[first - 1] == SEP
-            right = goes_on(phrase) or end == len(symbols) or symbols[end : end + 1] == SEP
+            ends = end == len(symbols) or symbols[end : end + 1] == SEP
+            right = ends or has_enough_letters(phrase)
             if left and right and symbols[first:end] == phrase:
                 found.add(Match(index, offsets[first], offsets[end - 1] + 1))
     return found
@@ -49,7 +56,7 @@ def test_a_state_knows_the_longest_part_of_a_phrase_that_was_just_read(
 ) -> None:
     automaton = PhraseAutomaton(phrases)
     symbols = SEP + folded(text)[0].lstrip(SEP)
-    state = automaton.START
+    state = automaton.start
     for end in range(1, len(symbols) + 1):
         if end > 1:
             state = automaton.step(state, symbols[end - 1])
@@ -70,12 +77,55 @@ def test_a_state_knows_the_longest_part_of_a_phrase_that_was_just_read(
         }
 
 
+def slow_search_of_letters(text: str, phrases: list[str]) -> set[Match]:
+    symbols, offsets = folded(text)
+    letters = [
+        (symbol, offset) for symbol, offset in zip(symbols, offsets, strict=True) if symbol != SEP
+    ]
+    found = set()
+    for index, phrase in enumerate(phrases):
+        pattern = letters_of(phrase)
+        for first in range(len(letters) - len(pattern) + 1):
+            part = letters[first : first + len(pattern)]
+            if "".join(symbol for symbol, _ in part) == pattern:
+                found.add(Match(index, part[0][1], part[-1][1] + 1))
+    return found
+
+
+@given(TEXTS, PHRASES)
+@example("a b-c abc", ["a bc", "b c a"])
+def test_search_on_letters_alone_passes_over_separators(text: str, phrases: list[str]) -> None:
+    found = list(PhraseAutomaton(phrases, letters_alone=True).search(text, phrases))
+    assert len(found) == len(set(found))
+    assert set(found) == slow_search_of_letters(text, phrases)
+
+
+@given(TEXTS, PHRASES)
+@example("ab abcabc a bca bc", ["ab", "abc abc"])
+def test_forbidden_phrases_match_in_the_way_that_suits_their_length(
+    text: str, phrases: list[str]
+) -> None:
+    expected = {
+        match
+        for match in slow_search(text, phrases)
+        if not has_enough_letters(phrases[match.phrase])
+    } | {
+        match
+        for match in slow_search_of_letters(text, phrases)
+        if has_enough_letters(phrases[match.phrase])
+    }
+    found = PhraseSearch(phrases).search(text)
+    assert len(found) == len(expected)
+    assert set(found) == expected
+    assert [match.end for match in found] == sorted(match.end for match in found)
+
+
 @given(PHRASES, TEXTS, st.integers(1, 4))
 def test_repeating_separators_changes_no_state(phrases: list[str], text: str, times: int) -> None:
     automaton = PhraseAutomaton(phrases)
     symbols = folded(text)[0]
-    assert automaton.walk(automaton.START, symbols.replace(SEP, SEP * times)) == automaton.walk(
-        automaton.START, symbols
+    assert automaton.walk(automaton.start, symbols.replace(SEP, SEP * times)) == automaton.walk(
+        automaton.start, symbols
     )
 
 

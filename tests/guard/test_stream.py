@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from guard.bundle import BundlePhrase, Strength
 from guard.normalise import SEP, fold, folded, normalise
-from guard.phrases import goes_on
+from guard.phrases import has_enough_letters, letters_of
 from guard.stream import Scanner
 
 # Few letters, so that phrases do occur; among them characters that fold to nothing (combining
@@ -38,14 +38,36 @@ def slow_matches(text: str, phrases: list[str]) -> list[tuple[int, int]]:
     symbols, offsets = folded(text)
     found = []
     for phrase in phrases:
-        for first in range(len(symbols) - len(phrase) + 1):
-            end = first + len(phrase)
-            whole = (first == 0 or symbols[first - 1] == SEP) and (
-                goes_on(phrase) or end == len(symbols) or symbols[end] == SEP
-            )
-            if whole and symbols[first:end] == phrase:
+        for first in range(len(symbols)):
+            if has_enough_letters(phrase):
+                end = end_of_letters(symbols, first, letters_of(phrase))
+            else:
+                end = end_of_words(symbols, first, phrase)
+            if end:
                 found.append((end, offsets[first]))
     return found
+
+
+def end_of_words(symbols: str, first: int, phrase: str) -> int:
+    end = first + len(phrase)
+    begins = first == 0 or symbols[first - 1] == SEP
+    ends = end == len(symbols) or symbols[end : end + 1] == SEP
+    return end if begins and ends and symbols[first:end] == phrase else 0
+
+
+def end_of_letters(symbols: str, first: int, letters: str) -> int:
+    read = ""
+    for place in range(first, len(symbols)):
+        if symbols[place] == SEP:
+            if not read:
+                return 0
+            continue
+        read += symbols[place]
+        if not letters.startswith(read):
+            return 0
+        if read == letters:
+            return place + 1
+    return 0
 
 
 def slow_release(text: str, phrases: list[str]) -> str:

@@ -34,7 +34,7 @@ def test_a_stream_releases_what_a_whole_answer_does(
     for name, text in scan.finish().items():
         out[name] += text
     found = {
-        name: [m.start for m in SCANNER.automaton.search(text, ["mirelle quay", "saltgate"])]
+        name: [m.start for m in SCANNER.search.search(text)]
         for name, text in (("content", content), ("reasoning", reasoning))
     }
     for name, text in (("content", content), ("reasoning", reasoning)):
