@@ -5,6 +5,9 @@ PYTHON ?= $(shell for each in python3.11 python3.12 python3.13 python3; do \
 	$$each -c "" 2>/dev/null && echo $$each && break; done)
 BIN := .venv/bin
 
+# Packages are installed without byte code; it is made, and must be kept, at first import.
+unexport PYTHONDONTWRITEBYTECODE
+
 MODEL ?=
 UPSTREAM ?=
 POLICIES ?= policies

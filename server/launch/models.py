@@ -137,4 +137,5 @@ def _make(place: Path, arguments: Sequence[str], what: str, progress: Progress) 
         child.stop()
         shutil.rmtree(aside, ignore_errors=True)
     log.unlink(missing_ok=True)
+    progress("model: ready")
     return place

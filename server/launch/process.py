@@ -122,8 +122,11 @@ def child_environ(extra: Mapping[str, str]) -> dict[str, str]:
     """Our environment, with ``extra``, for a Python that imports this very copy of the guard."""
     root = str(Path(guard.__file__).resolve().parents[1])
     paths = [root, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    inherited = dict(os.environ)
+    # Packages are installed without byte code; unless it may be kept, every start makes it anew.
+    inherited.pop("PYTHONDONTWRITEBYTECODE", None)
     return {
-        **os.environ,
+        **inherited,
         "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths)),
         # A folder named like a package, where the user happens to stand, must not be imported.
         "PYTHONSAFEPATH": "1",

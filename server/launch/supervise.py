@@ -141,7 +141,7 @@ def serve(options: ServeOptions, out: TextIO) -> int:
             try:
                 _run(options, board, stop, parts)
             except Stopped:
-                board.show(stopping="the proxy, then the engine")
+                board.line("Stopping the proxy, then the engine.")
         finally:
             stop.on_second(kill)
             for name in ("proxy", "engine"):

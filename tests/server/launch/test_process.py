@@ -149,3 +149,12 @@ def test_a_childs_python_imports_this_guard_wherever_it_runs(tmp_path: Path) -> 
     import guard
 
     assert found == guard.__file__
+
+
+def test_a_childs_python_keeps_its_byte_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    code = "import sys; print(sys.dont_write_bytecode)"
+    found = subprocess.run(
+        [sys.executable, "-c", code], env=child_environ({}), capture_output=True, text=True
+    )
+    assert found.stdout == "False\n"
