@@ -77,13 +77,15 @@ def load_key(environ: Mapping[str, str] = os.environ) -> bytes:
                 f"`{KEY_FILE_VARIABLE}` names a file that is not text",
                 fix="write the key as text, for example with `openssl rand -hex 32`",
             ) from error
-    if len(text.encode()) < MIN_KEY_BYTES:
+    # An environment variable may hold any bytes; Python keeps them as surrogates.
+    key = text.encode(errors="surrogateescape")
+    if len(key) < MIN_KEY_BYTES:
         raise PlanError(
             f"no signing key of at least {MIN_KEY_BYTES} bytes in `{KEY_VARIABLE}`"
             f" or `{KEY_FILE_VARIABLE}`",
             fix="give proxy and engine the same key, for example from `openssl rand -hex 32`",
         )
-    return text.encode()
+    return key
 
 
 def sign_plan(

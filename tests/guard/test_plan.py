@@ -177,3 +177,8 @@ def test_a_key_file_of_raw_bytes_is_refused_in_words(tmp_path: Path) -> None:
     file.write_bytes(b"\xff" * 32)
     with pytest.raises(PlanError, match="openssl rand -hex 32"):
         load_key({"UNLEARN_GUARD_KEY_FILE": str(file)})
+
+
+def test_a_key_of_any_bytes_in_the_environment_is_taken_as_it_is() -> None:
+    raw = b"\xff" * 40
+    assert load_key({KEY_VARIABLE: raw.decode(errors="surrogateescape")}) == raw
