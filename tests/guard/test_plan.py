@@ -181,4 +181,4 @@ def test_a_key_file_of_raw_bytes_is_refused_in_words(tmp_path: Path) -> None:
 
 def test_a_key_of_any_bytes_in_the_environment_is_taken_as_it_is() -> None:
     raw = b"\xff" * 40
-    assert load_key({KEY_VARIABLE: raw.decode(errors="surrogateescape")}) == raw
+    assert load_key({"UNLEARN_GUARD_KEY": raw.decode(errors="surrogateescape")}) == raw
