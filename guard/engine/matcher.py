@@ -140,16 +140,18 @@ class PhraseMatcher:
         words, letters, pending = state.unbind(1)
         waits = pending > 0
         some_wait = self.device.type != "cpu" or bool(waits.any())
-        ahead = words
-        if some_wait:
-            # A token that does not finish a pending code point first reads as a separator.
-            broken = self._words.read(words, torch.full_like(words, SEP_BODY))
-            ahead = torch.where(waits, broken, words)
-        # [B, V + 1] while a code point is pending, tokens that may finish it are judged one by one
+        if not some_wait:
+            self._words.penalise_listed(logits, rows, words, active)
+            self._letters.penalise_listed(logits, rows, letters, active)
+            return
+        # A token that does not finish a pending code point first reads as a separator.
+        broken = self._words.read(words, torch.full_like(words, SEP_BODY))
+        ahead = torch.where(waits, broken, words)
+        # [B, V + 1] tokens that may finish it are judged one by one
         skipped = waits[:, None] & (self._lead > 0)
         self._words.penalise_listed(logits, rows, ahead, active, skipped)
         self._letters.penalise_listed(logits, rows, letters, active, skipped)
-        if some_wait and len(self._lead_tokens):
+        if len(self._lead_tokens):
             shape = (len(rows), len(self._lead_tokens))
             token = self._lead_tokens.expand(shape)
             pieces = self._pieces(pending[:, None].expand(shape), token)

@@ -123,7 +123,7 @@ class BodyReader:
         rows: torch.Tensor,
         state: torch.Tensor,
         active: torch.Tensor,
-        skipped: torch.Tensor,
+        skipped: torch.Tensor | None = None,
     ) -> None:
         """Lower the logits of the tokens listed for each row's state.
 
@@ -131,7 +131,7 @@ class BodyReader:
             logits: [N, V] float32, changed in place.
             rows, state: [B] int64.
             active: [B, n_targets] bool.
-            skipped: [V] or [B, V] bool, tokens that are judged elsewhere.
+            skipped: [B, V + 1] bool, tokens that are judged elsewhere.
         """
         zero = torch.zeros_like(state)
         at_word = self._ends_in_sep[state]
@@ -151,7 +151,7 @@ class BodyReader:
         key: torch.Tensor,
         applies: torch.Tensor,
         active: torch.Tensor,
-        skipped: torch.Tensor,
+        skipped: torch.Tensor | None,
     ) -> None:
         steps = table.steps
         if not len(steps):
@@ -167,7 +167,9 @@ class BodyReader:
         listed = steps < count[:, None]
         place = torch.where(listed, first[:, None] + steps, len(table.token) - 1)
         token = table.token[place]
-        holds = listed & active.gather(1, table.target[place]) & ~skipped.gather(1, token)
+        holds = listed & active.gather(1, table.target[place])
+        if skipped is not None:
+            holds &= ~skipped.gather(1, token)
         penalty = torch.where(holds, table.penalty[place], 0.0)
         logits.index_put_((rows[:, None], token), penalty, accumulate=True)
 
