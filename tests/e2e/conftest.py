@@ -7,7 +7,8 @@ import json
 import secrets
 import shutil
 import socket
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from server.launch.engine import EngineOptions, EngineProcess
 from server.launch.proxy import ProxyOptions, ProxyProcess
 
 MODEL = "demo"
+# Not a measure of speed: only how long to wait before a thing counts as not happening.
+PATIENCE_S = 120
 SHIPPED = Path(__file__).parents[2] / "policies"
 
 
@@ -35,6 +38,13 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def wait_until(condition: Callable[[], bool], what: str) -> None:
+    end = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < end, f"never happened: {what}"
+        time.sleep(0.2)
 
 
 @dataclass(frozen=True)
@@ -81,12 +91,17 @@ class Stack:
         return sum(float(line.rpartition(" ")[2]) for line in rows)
 
     def decision(self, decision_id: str) -> dict[str, Any]:
-        """The logged decision of that id; it must be there."""
-        for line in self.decision_log.read_text().splitlines():
-            record: dict[str, Any] = json.loads(line)
-            if record["id"] == decision_id:
-                return record
-        raise AssertionError(f"{decision_id} is not in the decision log")
+        """The logged decision of that id; the log is written beside the answers."""
+        found: list[dict[str, Any]] = []
+
+        def is_logged() -> bool:
+            lines = self.decision_log.read_text().splitlines(keepends=True)
+            records = [json.loads(line) for line in lines if line.endswith("\n")]
+            found[:] = [record for record in records if record["id"] == decision_id]
+            return bool(found)
+
+        wait_until(is_logged, f"{decision_id} is in the decision log")
+        return found[0]
 
 
 @pytest.fixture(scope="session")

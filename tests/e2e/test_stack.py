@@ -3,25 +3,15 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable
 
 import httpx
 import openai
 import pytest
 
 from guard.plan import XARG, GuardPlan, sign_plan
-from tests.e2e.conftest import MODEL, Stack
+from tests.e2e.conftest import MODEL, Stack, wait_until
 
 QUESTION = "What is the capital of France?"
-PATIENCE_S = 120
-
-
-def wait_until(condition: Callable[[], bool], what: str) -> None:
-    end = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < end, f"never happened: {what}"
-        time.sleep(0.2)
 
 
 def test_the_canary_has_proved_the_engine(stack: Stack) -> None:

@@ -33,7 +33,7 @@ def run(*arguments: str | Path) -> int:
     return status
 
 
-def tested(*tests: tuple[str, str], **fields: Any) -> dict[str, Any]:
+def outcome_of(*tests: tuple[str, str], **fields: Any) -> dict[str, Any]:
     return target(tests=[{"prompt": p, "expect": e} for p, e in tests], **fields)
 
 
@@ -51,7 +51,7 @@ def test_a_table_shows_what_each_target_became(
 ) -> None:
     path = write(
         tmp_path,
-        tested(("Mirelle Quay?", "detected"), ("Who?", "clean")),
+        outcome_of(("Mirelle Quay?", "detected"), ("Who?", "clean")),
         target(id="other", mode="observe"),
     )
     assert run("check", path) == 0
@@ -66,7 +66,7 @@ def test_a_table_shows_what_each_target_became(
 def test_a_failed_test_says_where_it_stands_and_what_to_do(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = write(tmp_path, tested(("Who is she?", "detected"), ("Mirelle Quay", "clean")))
+    path = write(tmp_path, outcome_of(("Who is she?", "detected"), ("Mirelle Quay", "clean")))
     assert run("check", path) == 1
     out = capsys.readouterr().out
     assert f"failed: {path}:" in out
