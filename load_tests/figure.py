@@ -31,7 +31,7 @@ class Options:
 
     limit: int = 0
     samples: int = 8
-    repeats: int = 5
+    repeats: int = 8
     restarts: int = 2
 
 
