@@ -5,9 +5,9 @@ requests take turns, so that a machine that slows down slows every arm. Requests
 engine: the proxy is not what is measured here. Tokens are those that the engine reports, over the
 wall time of the whole batch.
 
-The ratio is of the best run of each arm, as ``timeit`` takes the least time: what disturbs a run on a
-shared machine only ever slows it, and runs of one arm differ by more than the goal leaves room for.
-The ratio of medians stands beside it in the details.
+The ratio is of the best run of each arm, as ``timeit`` takes the least time: what disturbs a run on
+a shared machine only ever slows it, and runs of one arm differ by more than the goal leaves room
+for. The ratio of medians stands beside it in the details.
 """
 
 from __future__ import annotations
