@@ -24,7 +24,6 @@ from load_tests.leaks import count, leaks_in_words
 
 CONCURRENCY = 16
 MAX_TOKENS = 80
-SEED = 7
 # What was asked, by the name of the set: the questions and their answers.
 Asked = dict[str, tuple[list[tofu.Row], list[Answer]]]
 
@@ -133,7 +132,9 @@ def _ask(
     ask("retain", retain, temperature=0)
     ask("forget_paraphrased", paraphrased, temperature=0)
     if options.samples:
-        ask("forget_sampled", forget, temperature=1, n=options.samples, seed=SEED)
+        # Without a seed: on a CPU, vLLM 0.32 ends at a seeded request whose prompt is prefilled in
+        # chunks ("CPU Generator does not use offset").
+        ask("forget_sampled", forget, temperature=1, n=options.samples)
     return asked
 
 
