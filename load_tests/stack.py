@@ -36,6 +36,7 @@ def engine(
     bundles: Path,
     key: str,
     guard: bool = True,
+    extra: tuple[str, ...] = (),
     environ: Mapping[str, str] | None = None,
 ) -> Iterator[Endpoint]:
     """A vLLM that serves ``model``, ready; stopped at the end.
@@ -43,6 +44,7 @@ def engine(
     Args:
         folder: where its log goes.
         guard: whether the guard's logits processor is loaded.
+        extra: more arguments for vLLM.
     """
     process = EngineProcess.start(
         EngineOptions(
@@ -53,6 +55,7 @@ def engine(
             key=key,
             log=folder / f"engine-{'guarded' if guard else 'plain'}.log",
             guard=guard,
+            extra=extra,
             environ=environ or {},
         )
     )

@@ -1,7 +1,8 @@
 """``throughput``: what the processor costs, in decode tokens a second at 16 streams.
 
-Engines with and without the processor take turns, and within the guarded one flagged and unflagged
-requests take turns, so that a machine that slows down slows every arm. Requests go straight to the
+Engines with the guard, with a processor that does nothing, and with none take turns, and within the
+guarded one flagged and unflagged requests take turns, so that a machine that slows down slows every
+arm. The idle processor tells what vLLM pays for any custom processor from what the guard costs. Requests go straight to the
 engine: the proxy is not what is measured here. Tokens are those that the engine reports, over the
 wall time of the whole batch.
 
@@ -13,6 +14,7 @@ for. The ratio of medians stands beside it in the details.
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from statistics import median, quantiles
 from typing import Any
@@ -25,6 +27,7 @@ from load_tests import stack
 from load_tests.chat import Endpoint, Extra, ask_all, nothing_more, with_plan
 from load_tests.figure import ROOT, Figure, Measured, Options, progress, work_folder
 
+IDLE = "load_tests.idle:IdleLogitsProcessor"
 STREAMS = 16
 TOKENS = 128
 # One prompt a stream, of similar length, so that prefill is short and alike.
@@ -61,14 +64,23 @@ def measure(options: Options) -> Measured:
     bundle = compile_policy(
         ROOT / "policies", bundles, encode=encoder.encode, encoder=encoder.digest
     )
-    rates: dict[str, list[float]] = {"none": [], "unflagged": [], "flagged": []}
+    engines: list[tuple[bool, tuple[str, ...], Mapping[str, Extra]]] = [
+        (True, (), _arms(bundle, key)),
+        (False, ("--logits-processors", IDLE), {"idle": nothing_more}),
+        (False, (), {"none": nothing_more}),
+    ]
+    rates: dict[str, list[float]] = {name: [] for *_, arms in engines for name in arms}
     for round_ in range(options.restarts):
-        for guard in (True, False):
-            progress(f"engine {round_ + 1} of {options.restarts}, guard={guard}")
+        for guard, extra_arguments, arms in engines:
+            progress(f"round {round_ + 1} of {options.restarts}: {', '.join(arms)}")
             with stack.engine(
-                stack.demo_model(), folder=folder, bundles=bundles, key=key, guard=guard
+                stack.demo_model(),
+                folder=folder,
+                bundles=bundles,
+                key=key,
+                guard=guard,
+                extra=extra_arguments,
             ) as engine:
-                arms = _arms(bundle, key) if guard else {"none": nothing_more}
                 for name, extra in arms.items():
                     _rate(engine, extra, f"{name}, warm-up")
                 for _ in range(options.repeats):
@@ -76,9 +88,9 @@ def measure(options: Options) -> Measured:
                         rates[name].append(_rate(engine, extra, name))
     spreads = {name: spread(values) for name, values in rates.items()}
     none = spreads["none"]
-    guarded = ("flagged", "unflagged")
-    ratios = {name: round(spreads[name].most / none.most, 4) for name in guarded}
-    of_medians = {name: round(spreads[name].median / none.median, 4) for name in guarded}
+    with_one = ("flagged", "unflagged", "idle")
+    ratios = {name: round(spreads[name].most / none.most, 4) for name in with_one}
+    of_medians = {name: round(spreads[name].median / none.median, 4) for name in with_one}
     return Measured(
         value=ratios["flagged"],
         n=sum(map(len, rates.values())),
