@@ -1,4 +1,4 @@
-"""A logits processor that does nothing: what vLLM pays for any custom processor, without a guard."""
+"""A logits processor that does nothing: what vLLM itself pays for any custom processor."""
 
 from __future__ import annotations
 

@@ -2,9 +2,9 @@
 
 Engines with the guard, with a processor that does nothing, and with none take turns, and within the
 guarded one flagged and unflagged requests take turns, so that a machine that slows down slows every
-arm. The idle processor tells what vLLM pays for any custom processor from what the guard costs. Requests go straight to the
-engine: the proxy is not what is measured here. Tokens are those that the engine reports, over the
-wall time of the whole batch.
+arm. The idle processor tells what vLLM pays for any custom processor from what the guard costs.
+Requests go straight to the engine: the proxy is not what is measured here. Tokens are those that
+the engine reports, over the wall time of the whole batch.
 
 The ratio is of the best run of each arm, as ``timeit`` takes the least time: what disturbs a run on
 a shared machine only ever slows it, and runs of one arm differ by more than the goal leaves room

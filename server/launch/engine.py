@@ -27,6 +27,14 @@ PROCESSOR_V2: Final = "guard.engine.vllm_v2:GuardLogitsProcessor"
 KV_CACHE_VARIABLE: Final = "VLLM_CPU_KVCACHE_SPACE"
 # GiB; enough for 46,000 tokens of the demo model.
 KV_CACHE_GIB: Final = 1
+_CPU_ARGUMENTS: Final = (
+    # Compiling takes a minute at each start and gains little on a CPU.
+    "--enforce-eager",
+    # vLLM winds a seeded request's generator back after each chunk of its prompt, which torch's
+    # generator for CPUs cannot do: the engine would end, for everyone (gpu_model_runner.py,
+    # `_bookkeeping_sync`, vLLM 0.32).
+    "--no-enable-chunked-prefill",
+)
 _POLL_S: Final = 0.2
 
 
@@ -97,8 +105,7 @@ def engine_command(options: EngineOptions) -> list[str]:
         "--model", options.model,
         # The longest that fits the KV cache, so that a small machine serves a long-context model.
         "--max-model-len", "auto",
-        # Compiling takes a minute at each start and gains little on a CPU.
-        *(["--enforce-eager"] if cpu else []),
+        *(_CPU_ARGUMENTS if cpu else ()),
         "--enable-auto-tool-choice", "--tool-call-parser", "hermes",
         *options.extra,
         # Last, and so stronger than `extra`.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import openai
@@ -75,6 +76,18 @@ def test_a_stop_word_stops(stack: Stack) -> None:
     text = str(stack.chat("Count from one to ten.", stop=["four", "4"]).choices[0].message.content)
     assert "four" not in text
     assert "4" not in text
+
+
+def test_long_prompts_with_seeds_at_once_are_all_answered(stack: Stack) -> None:
+    # More tokens together than one step takes: split, they would end an engine on a CPU.
+    question = "Which of these words is the odd one out? " + "apple pear plum quince " * 300
+
+    def ask(seed: int) -> int:
+        answer = stack.chat(f"{seed}. {question}", seed=seed, temperature=1, max_tokens=4)
+        return int(answer.usage.prompt_tokens)
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(ask, range(8))) > 8192
 
 
 def test_log_probabilities_of_an_unflagged_answer_arrive(stack: Stack) -> None:

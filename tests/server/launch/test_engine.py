@@ -69,6 +69,7 @@ def test_a_gpu_takes_the_other_interface(tmp_path: Path, monkeypatch: pytest.Mon
     command = engine_command(options(tmp_path))
     assert value(command, "--logits-processors") == "guard.engine.vllm_v2:GuardLogitsProcessor"
     assert "--enforce-eager" not in command
+    assert "--no-enable-chunked-prefill" not in command
 
 
 @pytest.mark.parametrize(
