@@ -31,8 +31,8 @@ class Options:
 
     limit: int = 0
     samples: int = 8
-    repeats: int = 8
-    restarts: int = 2
+    repeats: int = 4
+    restarts: int = 5
 
 
 @dataclass(frozen=True, slots=True)
