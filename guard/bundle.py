@@ -4,7 +4,8 @@ Proxy and engine share a folder of bundles; each bundle is a folder named by its
 
     <root>/<digest>/manifest.json        sha256 of each member; the digest is the sha256 of this
                    /targets.json         what each target asks for
-                   /phrases.json         normalised phrases, target index, strength
+                   /phrases.txt          normalised phrases, one a line, by target
+                   /phrases.safetensors  target [n] int32, hard [n] bool
                    /tenants.json         API keys as sha256, exemptions
                    /examples.safetensors unit sentence vectors [n, d] float32, targets [n] int32
 
@@ -20,7 +21,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -32,7 +33,7 @@ from safetensors.numpy import save as save_tensors
 
 from guard.errors import BundleError
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 # The phrase that every bundle forbids for the canary's own target; see guard/plan.py.
 CANARY_TARGET: Final = "_canary"
 CANARY_PHRASE: Final = "unlearn guard canary"
@@ -79,6 +80,48 @@ class BundlePhrase:
     strength: Strength
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class PhraseTable:
+    """All phrases of a bundle, by target; arrays, since there may be millions.
+
+    Attributes:
+        lines: [n] normalised texts, one a line.
+        target: [n] int32, ascending.
+        hard: [n] bool.
+    """
+
+    lines: str
+    target: npt.NDArray[np.int32]
+    hard: npt.NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, phrases: Sequence[BundlePhrase]) -> PhraseTable:
+        """The table of some phrases, in any order."""
+        rows = sorted(phrases, key=lambda phrase: phrase.target)
+        return cls(
+            "\n".join(row.text for row in rows),
+            np.array([row.target for row in rows], np.int32),
+            np.array([row.strength == "hard" for row in rows], np.bool_),
+        )
+
+    def __len__(self) -> int:
+        """How many phrases there are."""
+        return len(self.target)
+
+    def texts(self) -> list[str]:
+        """[n] the phrases."""
+        return self.lines.split("\n") if len(self) else []
+
+    def of_targets(self, targets: Iterable[int]) -> list[BundlePhrase]:
+        """The phrases of some targets."""
+        texts = self.texts()
+        places = np.flatnonzero(np.isin(self.target, list(targets))).tolist()
+        return [
+            BundlePhrase(texts[i], int(self.target[i]), "hard" if self.hard[i] else "soft")
+            for i in places
+        ]
+
+
 @dataclass(frozen=True, slots=True)
 class Tenant:
     """Who may call, by sha256 of their API keys, and which targets do not bind them."""
@@ -100,7 +143,7 @@ class Bundle:
 
     digest: str
     targets: tuple[BundleTarget, ...]
-    phrases: tuple[BundlePhrase, ...]
+    phrases: PhraseTable
     tenants: tuple[Tenant, ...] = ()
     on_error: OnError = "closed"
     encoder: str = ""
@@ -145,14 +188,15 @@ def write_bundle(
         threshold=2.0, aliases=(),
     )  # fmt: skip
     all_targets = (*targets, canary)
-    all_phrases = (*phrases, BundlePhrase(CANARY_PHRASE, len(targets), "hard"))
+    table = PhraseTable.of([*phrases, BundlePhrase(CANARY_PHRASE, len(targets), "hard")])
     vectors = np.zeros((0, 0), np.float32) if examples is None else examples
     owners = np.zeros(0, np.int32) if example_targets is None else example_targets
     members = {
         "targets.json": canonical_json(
             {"targets": [asdict(t) for t in all_targets], "on_error": on_error}
         ),
-        "phrases.json": canonical_json([[p.text, p.target, p.strength] for p in all_phrases]),
+        "phrases.txt": table.lines.encode(),
+        "phrases.safetensors": save_tensors({"target": table.target, "hard": table.hard}),
         "tenants.json": canonical_json([asdict(t) for t in tenants]),
         "examples.safetensors": save_tensors({"examples": vectors, "targets": owners}),
     }
@@ -209,12 +253,13 @@ def load_bundle(root: Path, digest: str) -> Bundle:
         _verify(data, manifest["members"][name], place, name)
     head = json.loads(members["targets.json"])
     tensors = load_tensors(members["examples.safetensors"])
+    columns = load_tensors(members["phrases.safetensors"])
     return Bundle(
         digest=digest,
         targets=tuple(
             BundleTarget(**{**row, "aliases": tuple(row["aliases"])}) for row in head["targets"]
         ),
-        phrases=tuple(BundlePhrase(*row) for row in json.loads(members["phrases.json"])),
+        phrases=PhraseTable(members["phrases.txt"].decode(), columns["target"], columns["hard"]),
         tenants=tuple(
             Tenant(row["name"], tuple(row["key_digests"]), tuple(row["exempt"]))
             for row in json.loads(members["tenants.json"])

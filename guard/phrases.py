@@ -25,6 +25,10 @@ from guard.normalise import SEP, folded
 # Words of six letters that begin or end another word without being its stem are rare; of five,
 # common.
 ENOUGH_LETTERS: Final = 6
+# Of a longer phrase only so many letters count: it is forbidden from the last of them on.
+MAX_LETTERS: Final = 64
+# What a phrase that matches as words can have at most: its letters, one separator before each.
+MAX_WORD_SYMBOLS: Final = 2 * (ENOUGH_LETTERS - 1)
 
 
 def letters_of(phrase: str) -> str:
@@ -35,6 +39,18 @@ def letters_of(phrase: str) -> str:
 def has_enough_letters(phrase: str) -> bool:
     """Whether a normalised phrase is long enough to be recognised outside word edges."""
     return len(letters_of(phrase)) >= ENOUGH_LETTERS
+
+
+def clipped(phrase: str) -> str:
+    """A normalised phrase up to the last of its letters that count."""
+    if len(phrase) <= MAX_LETTERS:
+        return phrase
+    letters = 0
+    for place, symbol in enumerate(phrase):
+        letters += symbol != SEP
+        if letters == MAX_LETTERS:
+            return phrase[: place + 1]
+    return phrase
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,7 +102,7 @@ class ActivePolicy:
             self._sets.move_to_end(key)
             return found
         indices = {self.bundle.index_of(target) for target in key}
-        phrases = [phrase for phrase in self.bundle.phrases if phrase.target in indices]
+        phrases = self.bundle.phrases.of_targets(indices)
         if len(phrases) < _SLOW_BUILD:
             scanner = Scanner(phrases)
         else:

@@ -16,8 +16,9 @@ from typing import Final
 import torch
 
 from guard.bundle import Bundle, load_bundle
-from guard.engine.bodies import CutVocabulary, cut_vocabulary
-from guard.engine.matcher import PhraseMatcher
+from guard.engine.matcher import PhraseMatcher, Tokens
+from guard.engine.segments import SegmentSet, segments_of
+from guard.engine.symbols import symbol_vocabulary
 from guard.errors import BundleError, PlanError
 from guard.plan import BUNDLES_VARIABLE, GuardPlan, verify_plan
 
@@ -62,11 +63,19 @@ def admit(signed: object, key: bytes, root: Path) -> GuardPlan:
 
 
 class LoadedBundle:
-    """A bundle, compiled for one vocabulary and device."""
+    """A bundle, compiled for one vocabulary and device.
 
-    def __init__(self, bundle: Bundle, vocabulary: CutVocabulary, device: torch.device) -> None:
+    Args:
+        previous: a bundle whose compiled segments may hold most targets of this one already.
+    """
+
+    def __init__(
+        self, bundle: Bundle, tokens: Tokens, previous: LoadedBundle | None = None
+    ) -> None:
         self.index = {target.id: place for place, target in enumerate(bundle.targets)}
-        self.matcher = PhraseMatcher(bundle.phrases, vocabulary, device)
+        at_hand = previous._held.segments if previous else ()
+        self._held: SegmentSet = segments_of(bundle, tokens, at_hand)
+        self.matcher = PhraseMatcher(tokens, self._held.bound)
 
     def active_row(self, targets: Sequence[str]) -> torch.Tensor:
         """[n_targets] bool on the host, True for the targets of a plan.
@@ -75,8 +84,7 @@ class LoadedBundle:
             KeyError: a target that this bundle does not have.
         """
         row = torch.zeros(len(self.index), dtype=torch.bool)
-        for target in targets:
-            row[self.index[target]] = True
+        row[[self.index[target] for target in targets]] = True
         return row
 
 
@@ -87,8 +95,8 @@ class BundleCache:
     """
 
     def __init__(self, root: Path, vocabulary: Sequence[bytes], device: torch.device) -> None:
-        self._root, self._device = root, device
-        self._vocabulary = cut_vocabulary(vocabulary)
+        self._root = root
+        self.tokens = Tokens(symbol_vocabulary(vocabulary), device)
         self._loaded: OrderedDict[str, LoadedBundle] = OrderedDict()
 
     def get(self, digest: str) -> LoadedBundle:
@@ -99,8 +107,8 @@ class BundleCache:
         """
         loaded = self._loaded.pop(digest, None)
         if loaded is None:
-            bundle = load_bundle(self._root, digest)
-            loaded = LoadedBundle(bundle, self._vocabulary, self._device)
+            newest = next(reversed(self._loaded.values()), None)
+            loaded = LoadedBundle(load_bundle(self._root, digest), self.tokens, newest)
         self._loaded[digest] = loaded
         while len(self._loaded) > _KEPT:
             self._loaded.popitem(last=False)

@@ -63,6 +63,9 @@ class Enforcer:
         end_token: the token that ends an answer.
         device: where the logits will be.
 
+    Attributes:
+        windows: reads tokens, for every bundle alike.
+
     Raises:
         PlanError: no signing key.
         BundleError: no bundle folder.
@@ -72,6 +75,7 @@ class Enforcer:
         self._key, root = _trust()
         self.end_token = end_token
         self._bundles = BundleCache(root, vocabulary, device)
+        self.windows = self._bundles.tokens.windows
         self._scribe = ProbeScribe(vocabulary, end_token)
         _log.info("unlearn-guard: enforcing plans, bundles in %s", root)
 

@@ -1,126 +1,120 @@
-"""The matching core: advances automaton states and penalises logits, on whole batches of tensors.
+"""The matching core: penalises the tokens that would complete a phrase, whole batches at a time.
 
-Both vLLM adapters use it, on whatever device the logits are on. Shapes are those of the rows that
-are handed in (``B``), never of the whole batch; nothing here waits for the device, except where a
-host-side check saves work and the tensors already live on the host.
-
-A row's place in its text is ``state`` [3] int64: the state of the automaton for words, that of the
-automaton on letters alone, and the packed unfinished code point that the text ends with (0 for
-none; see ``guard.engine.bodies.pack_pending``).
+Both vLLM adapters use it. Shapes are those of the rows that are handed in (``B``), never of the
+whole batch. This is the readable form, for CPUs and as the measure of faster ones: it asks the
+device how many entries there are, which a GPU would have to wait for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
-import numpy as np
 import torch
 
-from guard.bundle import BundlePhrase
-from guard.engine.bodies import EXTRA_SHIFT, MISSING_SHIFT, SEP_BODY, SMALLEST, CutVocabulary
-from guard.engine.reader import BodyReader, Pieces, to_tensor
-from guard.engine.tables import build_tables
-from guard.normalise import SEP
-from guard.phrases import PhraseAutomaton, has_enough_letters
+from guard.engine.hashing import finish, powers, salts
+from guard.engine.keytable import KeyTensors
+from guard.engine.lexicon import Lexicon, build_lexicon
+from guard.engine.segment import BEGINNING, WHOLE, Segment
+from guard.engine.symbols import SymbolVocabulary
+from guard.engine.windows import (
+    LETTERS_WIDTH,
+    SEP_VALUE,
+    WORDS_WIDTH,
+    TextWindows,
+    split,
+    to_tensor,
+)
 
-STATE_WIDTH = 3
-WORDS, LETTERS, PENDING = range(STATE_WIDTH)
-_BITS_MASK = (1 << MISSING_SHIFT) - 1
-_BEYOND_UNICODE = 0x110000
+
+class Tokens:
+    """A vocabulary as the sampler needs it, on one device; shared by all bundles.
+
+    Attributes:
+        letters, words: the vocabulary sorted for both ways of matching.
+        order: [m] token ids, as segments' ranges count them.
+        windows: reads tokens into states.
+    """
+
+    def __init__(self, vocabulary: SymbolVocabulary, device: torch.device) -> None:
+        self.letters: Lexicon = build_lexicon(vocabulary, letters_alone=True)
+        self.words: Lexicon = build_lexicon(vocabulary, letters_alone=False)
+        self.windows = TextWindows(vocabulary, device)
+        self.order = torch.cat(
+            [to_tensor(self.letters.order, device), to_tensor(self.words.order, device)]
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Bans:
+    """What was found: tokens to penalise, a token perhaps more than once."""
+
+    row: torch.Tensor  # [m] index into the rows handed in
+    token: torch.Tensor  # [m]
+    penalty: torch.Tensor  # [m]
+
+
+class SegmentTensors:
+    """A segment on a device; see ``guard.engine.segment.Segment``."""
+
+    def __init__(self, segment: Segment, device: torch.device) -> None:
+        self.keys = KeyTensors(segment.table, device)
+        self.offset = torch.from_numpy(segment.offset).to(device)
+        self.low = torch.from_numpy(segment.low).to(device)
+        self.high = torch.from_numpy(segment.high).to(device)
+        self.target = torch.from_numpy(segment.target).to(device)
+        self.penalty = torch.from_numpy(segment.penalty).to(device)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BoundSegment:
+    """A segment as one bundle uses it.
+
+    Attributes:
+        slots: [n] int64 index of each of the segment's targets among the bundle's, -1 for none.
+    """
+
+    tensors: SegmentTensors
+    slots: torch.Tensor
+
+    def entries(
+        self, keys: torch.Tensor, active: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Entries of the keys that are here, of active targets.
+
+        Args:
+            keys: [B, K] int64.
+            active: [B, n_targets] bool.
+
+        Returns:
+            [m] row, [m] entry.
+        """
+        here = self.tensors
+        flat, place = here.keys.find(keys)
+        first = here.offset[place]
+        which, entry = _spread(first, here.offset[place + 1] - first)
+        row, slot = flat[which] // keys.shape[1], self.slots[here.target[entry].long()]
+        holds = (slot >= 0) & active[row, slot.clamp(min=0)]
+        return row[holds], entry[holds]
 
 
 class PhraseMatcher:
     """Phrases of one bundle, ready for one tokenizer and one device.
 
     Args:
-        phrases: normalised; ``target`` indexes the bundle's targets.
-        vocabulary: of the served tokenizer.
-        device: where the logits will be.
-
-    Attributes:
-        empty_token: a token id beyond the vocabulary that leaves its row as it is.
+        tokens: of the served tokenizer.
+        segments: compiled for it, and bound to the bundle.
     """
 
-    def __init__(
-        self, phrases: Sequence[BundlePhrase], vocabulary: CutVocabulary, device: torch.device
-    ) -> None:
-        self.device = device
-        self.vocab_size = self.empty_token = len(vocabulary.plain) - 1
-        words = [phrase for phrase in phrases if not has_enough_letters(phrase.text)]
-        letters = [phrase for phrase in phrases if has_enough_letters(phrase.text)]
-        word_tables = build_tables(words, vocabulary, letters_alone=False)
-        letter_tables = build_tables(letters, vocabulary, letters_alone=True)
-        self._words = BodyReader(word_tables, device)
-        self._letters = BodyReader(letter_tables, device)
-        self._longest = max(word_tables.longest, letter_tables.longest)
-
-        self._lead = to_tensor(vocabulary.lead, device)
-        self._lead_bits = to_tensor(vocabulary.lead_bits, device)
-        self._all_lead = to_tensor(vocabulary.all_lead, device).bool()
-        self._tail = to_tensor(vocabulary.tail, device)
-        self._is_empty = to_tensor(vocabulary.is_empty, device).bool()
-        self._smallest = torch.tensor(SMALLEST, device=device)
-        # [L] tokens that can finish or extend a pending code point
-        self._lead_tokens = torch.nonzero(self._lead[:-1]).flatten()
-
-        # [V + 1] on the host: how many letters a token writes, and whether it only separates. A
-        # continuation byte separates only if it finishes nothing.
-        counts = np.array([len(text.replace(SEP, "")) for text in vocabulary.texts])
-        self._letter_counts = counts[vocabulary.plain].tolist()
-        separators = np.array([text == SEP for text in vocabulary.texts])[vocabulary.plain]
-        only = separators & (vocabulary.tail == 0) & (vocabulary.lead == 0)
-        self._only_separates = only.tolist()
-
-    def start(self, rows: int = 1) -> torch.Tensor:
-        """[rows, 3] states of texts of which nothing was read."""
-        first = [self._words.start_state, self._letters.start_state, 0]
-        return torch.tensor([first] * rows, dtype=torch.int64, device=self.device)
-
-    def advance(self, state: torch.Tensor, token: torch.Tensor) -> torch.Tensor:
-        """States after one more token each.
-
-        Args:
-            state: [B, 3] int64.
-            token: [B] int64 token ids; ``empty_token`` leaves its row unchanged.
-        """
-        words, letters, pending = state.unbind(1)
-        if self.device.type == "cpu" and not bool(pending.any()):
-            return torch.stack(
-                [
-                    self._words.read(words, self._words.plain[token]),
-                    self._letters.read(letters, self._letters.plain[token]),
-                    self._tail[token],
-                ],
-                dim=1,
-            )
-        pieces = self._pieces(pending, token)
-        after = [
-            reader.read(reader.read(at, first), second)
-            for reader, at in ((self._words, words), (self._letters, letters))
-            for first, second in (reader.bodies_of(pieces),)
-        ]
-        return torch.stack([*after, self._pending_after(pending, token)], dim=1)
-
-    def read_texts(self, texts: Sequence[Sequence[int]]) -> torch.Tensor:
-        """[B, 3] states after whole texts, reading only as much of their ends as can matter.
-
-        Args:
-            texts: ``B`` sequences of token ids.
-        """
-        windows = [self._window(text) for text in texts]
-        length = max((len(window) for window, _ in windows), default=0)
-        # [length, B], right-aligned: padding in front leaves the starting state alone
-        padded = torch.full((length, len(texts)), self.empty_token, dtype=torch.int64)
-        for row, (window, _) in enumerate(windows):
-            if window:
-                padded[length - len(window) :, row] = torch.tensor(window, dtype=torch.int64)
-        tokens = padded.to(self.device)
-        state = self.start(len(texts))
-        whole = torch.tensor([is_whole for _, is_whole in windows], device=self.device)
-        state[:, WORDS] = torch.where(whole, state[:, WORDS], PhraseAutomaton.ROOT)
-        for step in range(length):
-            state = self.advance(state, tokens[step])
-        return state
+    def __init__(self, tokens: Tokens, segments: Sequence[BoundSegment]) -> None:
+        self.windows = tokens.windows
+        self._order = tokens.order
+        self._segments = segments
+        device = tokens.windows.device
+        self._letter_keys = _EndKeys(LETTERS_WIDTH, BEGINNING[True], device)
+        self._word_keys = _EndKeys(WORDS_WIDTH, BEGINNING[False], device)
+        self._whole_letters = _EndKeys(LETTERS_WIDTH + 1, WHOLE[True], device)
+        self._whole_words = _EndKeys(WORDS_WIDTH + 1, WHOLE[False], device)
 
     def penalise(
         self,
@@ -131,75 +125,142 @@ class PhraseMatcher:
     ) -> None:
         """Lower the logits of every token that would complete a phrase of an active target.
 
+        Where several phrases would be completed, the strongest penalty holds.
+
         Args:
             logits: [N, V] float32, changed in place.
             rows: [B] int64, the rows of ``logits`` to guard, each at most once.
-            state: [B, 3] int64, after the text so far.
+            state: [B, STATE_WIDTH] int64, after the text so far.
             active: [B, n_targets] bool.
         """
-        words, letters, pending = state.unbind(1)
+        letters, words, pending = split(state)
         waits = pending > 0
-        some_wait = self.device.type != "cpu" or bool(waits.any())
-        if not some_wait:
-            self._words.penalise_listed(logits, rows, words, active)
-            self._letters.penalise_listed(logits, rows, letters, active)
-            return
-        # A token that does not finish a pending code point first reads as a separator.
-        broken = self._words.read(words, torch.full_like(words, SEP_BODY))
-        ahead = torch.where(waits, broken, words)
-        # [B, V + 1] tokens that may finish it are judged one by one
-        skipped = waits[:, None] & (self._lead > 0)
-        self._words.penalise_listed(logits, rows, ahead, active, skipped)
-        self._letters.penalise_listed(logits, rows, letters, active, skipped)
-        if len(self._lead_tokens):
-            shape = (len(rows), len(self._lead_tokens))
-            token = self._lead_tokens.expand(shape)
-            pieces = self._pieces(pending[:, None].expand(shape), token)
-            penalty = self._words.completing(words[:, None].expand(shape), pieces, active)
-            penalty += self._letters.completing(letters[:, None].expand(shape), pieces, active)
-            penalty = torch.where(waits[:, None], penalty, 0.0)
-            logits.index_put_((rows[:, None], token), penalty, accumulate=True)
+        some_wait = bool(waits.any())
+        if some_wait:
+            # A token that does not finish a pending code point first reads as a separator.
+            words = torch.where(waits[:, None], self.windows.broken(words), words)
+        keys = torch.cat([self._letter_keys(letters), self._word_keys(words)], dim=1)
+        bans = _joined(self._beginnings(keys, active))
+        if some_wait:
+            # Tokens that may finish it are judged one by one.
+            rest = ~(waits[bans.row] & (self.windows.lead[bans.token] > 0))
+            bans = _Bans(bans.row[rest], bans.token[rest], bans.penalty[rest])
+            (waiting,) = torch.nonzero(waits, as_tuple=True)
+            finishing = _joined(self._finishing(state[waiting], active[waiting]))
+            _apply(logits, rows[waiting], finishing)
+        _apply(logits, rows, bans)
 
-    def _window(self, text: Sequence[int]) -> tuple[list[int], bool]:
-        """The last tokens that can still be part of a phrase, and whether that is all of them."""
-        window: list[int] = []
-        letters = 0
-        first = len(text)
-        while first > 0 and letters < self._longest:
-            first -= 1
-            token = text[first]
-            # Runs of separators count once, so that a page of blank lines stays one step.
-            if self._only_separates[token] and window and self._only_separates[window[-1]]:
-                continue
-            window.append(token)
-            letters += self._letter_counts[token]
-        return window[::-1], first == 0
+    def _beginnings(self, keys: torch.Tensor, active: torch.Tensor) -> Iterator[_Bans]:
+        """What the ends of the texts forbid."""
+        for segment in self._segments:
+            row, entry = segment.entries(keys, active)
+            low, high = segment.tensors.low[entry].long(), segment.tensors.high[entry].long()
+            which, place = _spread(low, high - low)
+            yield _Bans(row[which], self._order[place], segment.tensors.penalty[entry[which]])
 
-    def _pieces(self, pending: torch.Tensor, token: torch.Tensor) -> Pieces:
-        missing = pending >> MISSING_SHIFT & 3
-        extra = pending >> EXTRA_SHIFT
-        lead = self._lead[token]
-        pends = pending > 0
-        finishes = pends & (lead >= missing)
-        extends = pends & ~finishes & self._all_lead[token]
-        waits = self._is_empty[token] | extends
-        code = (pending & _BITS_MASK) << 6 * missing | self._lead_bits[token, missing]
-        # Overlong forms are no code points; surrogates read as separators like any non-letter.
-        code = torch.where(code >= self._smallest[extra], code, _BEYOND_UNICODE)
-        return Pieces(
-            token=token,
-            code=code,
-            finishes=finishes,
-            breaks=pends & ~finishes & ~waits,
-            uses_up=finishes & (lead == missing),
-            waits=waits,
+    def _finishing(self, state: torch.Tensor, active: torch.Tensor) -> Iterator[_Bans]:
+        """What is forbidden of the tokens that can finish the pending code points of ``state``."""
+        tokens = self.windows.lead_tokens
+        n_rows, n_tokens = len(state), len(tokens)
+        letters, words, pending = split(state.repeat_interleave(n_tokens, dim=0))
+        pieces = self.windows.pieces(pending, tokens.repeat(n_rows))
+        by_letters, by_words = self.windows.added(pieces)
+        keys = torch.cat(
+            [
+                self._after(letters, by_letters, self._whole_letters, letters_alone=True),
+                self._after(words, by_words, self._whole_words, letters_alone=False),
+            ],
+            dim=1,
         )
+        of_pair = active.repeat_interleave(n_tokens, dim=0)
+        for segment in self._segments:
+            pair, entry = segment.entries(keys, of_pair)
+            yield _Bans(pair // n_tokens, tokens[pair % n_tokens], segment.tensors.penalty[entry])
 
-    def _pending_after(self, pending: torch.Tensor, token: torch.Tensor) -> torch.Tensor:
-        missing = pending >> MISSING_SHIFT & 3
-        lead = self._lead[token]
-        extends = (pending > 0) & (lead < missing) & self._all_lead[token]
-        bits = (pending & _BITS_MASK) << 6 * lead | self._lead_bits[token, lead.clamp(max=3)]
-        longer = bits | (missing - lead) << MISSING_SHIFT | pending >> EXTRA_SHIFT << EXTRA_SHIFT
-        after = torch.where(extends, longer, self._tail[token])
-        return torch.where(self._is_empty[token], pending, after)
+    def _after(
+        self, window: torch.Tensor, added: torch.Tensor, keys_of: _EndKeys, *, letters_alone: bool
+    ) -> torch.Tensor:
+        """[n, J * width] keys of all ends of a text, at each place where a phrase may end.
+
+        Args:
+            window: [n, width - 1] what the text ends with.
+            added: [n, J] symbols that a token adds, 0 where there is none.
+        """
+        keys = [keys_of.none(len(added))]
+        for place in range(added.shape[1]):
+            symbol = added[:, place, None]
+            is_sep = symbol == SEP_VALUE
+            skip = (symbol == 0) | (is_sep & (window[:, -1:] == SEP_VALUE))
+            longer = torch.cat([window, symbol], dim=1)
+            following = _first_of(added[:, place + 1 :])
+            ends_word = (following == 0) | (following == SEP_VALUE)
+            here = ~skip & ~is_sep & (letters_alone | ends_word[:, None])
+            keys.append(torch.where(here, keys_of(longer), -1))
+            window = torch.where(skip, window, longer[:, 1:])
+        return torch.cat(keys, dim=1)
+
+
+class _EndKeys:
+    """Keys of all ends of a window, the empty one included."""
+
+    def __init__(self, width: int, salt: int, device: torch.device) -> None:
+        self._powers = torch.from_numpy(powers(width)).to(device)
+        self._salts = torch.from_numpy(salts(width + 1, salt)).to(device)
+        self._device = device
+
+    def __call__(self, window: torch.Tensor) -> torch.Tensor:
+        """[B, width + 1] keys of the last 0, 1, 2, … symbols.
+
+        An end that reaches beyond the beginning of the text has a key that no string has.
+
+        Args:
+            window: [B, width] int64.
+        """
+        hashes = (window.flip(1) * self._powers).cumsum(1)
+        empty = torch.zeros((len(window), 1), dtype=torch.int64, device=self._device)
+        return finish(torch.cat([empty, hashes], dim=1) + self._salts)
+
+    def none(self, rows: int) -> torch.Tensor:
+        """[rows, 0] no keys."""
+        return torch.zeros((rows, 0), dtype=torch.int64, device=self._device)
+
+
+def _first_of(added: torch.Tensor) -> torch.Tensor:
+    """[n] the first symbol that is not absent, 0 if all are."""
+    if not added.shape[1]:
+        return torch.zeros(len(added), dtype=torch.int64, device=added.device)
+    place = (added != 0).int().argmax(dim=1, keepdim=True)
+    return added.gather(1, place).squeeze(1)
+
+
+def _spread(first: torch.Tensor, count: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The members of [n] ranges, one after another: [m] index of the range, [m] the member."""
+    which = torch.repeat_interleave(torch.arange(len(first), device=first.device), count)
+    before = torch.cumsum(count, 0) - count
+    steps = torch.arange(len(which), device=first.device) - before[which]
+    return which, first[which] + steps
+
+
+def _joined(parts: Iterable[_Bans]) -> _Bans:
+    found = list(parts)
+    if len(found) == 1:
+        return found[0]
+    return _Bans(
+        torch.cat([bans.row for bans in found]),
+        torch.cat([bans.token for bans in found]),
+        torch.cat([bans.penalty for bans in found]),
+    )
+
+
+def _apply(logits: torch.Tensor, rows: torch.Tensor, bans: _Bans) -> None:
+    """Add penalties, the strongest where a token has several."""
+    hard = bans.penalty == float("-inf")
+    row, token = rows[bans.row], bans.token
+    if not bool(hard.all()):
+        soft = ~hard
+        place, which = torch.unique(row[soft] * logits.shape[1] + token[soft], return_inverse=True)
+        worst = torch.zeros(len(place), device=logits.device)
+        worst.scatter_reduce_(0, which, bans.penalty[soft], "amin")
+        at = (place // logits.shape[1], place % logits.shape[1])
+        logits[at] += worst
+    logits[row[hard], token[hard]] = float("-inf")

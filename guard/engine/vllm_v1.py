@@ -13,6 +13,8 @@ sampled since and penalises. Requests with nothing active are forgotten at once.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -30,6 +32,7 @@ from guard.engine.matcher import PhraseMatcher
 from guard.engine.probe import push
 from guard.engine.versions import check_vllm_version
 from guard.engine.vocabulary import token_bytes
+from guard.engine.windows import STATE_WIDTH, TextWindows
 
 if TYPE_CHECKING:
     from vllm import SamplingParams
@@ -39,15 +42,76 @@ check_vllm_version(vllm.__version__)
 
 
 class _Row:
-    """One guarded request: what it must hold, and where its text stands in the automaton."""
+    """One guarded request: what it must hold, and what the sampler remembers of its text."""
 
     __slots__ = ("needs", "output", "read", "state")
 
     def __init__(self, output: list[int], needs: Requirement) -> None:
         self.output = output  # vLLM's own list, which grows as tokens are sampled
         self.needs = needs
-        self.state: list[int] = []  # see guard/engine/matcher.py; set when the prompt is read
+        self.state = torch.zeros(STATE_WIDTH, dtype=torch.int64)  # set when the prompt is read
         self.read = 0  # how many output tokens `state` includes
+
+    def unread(self) -> list[int]:
+        """Output tokens that are not in the state yet; a negative one is not known."""
+        return self.output[self.read :]
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Rows of one bundle."""
+
+    matcher: PhraseMatcher
+    indices: torch.Tensor  # [b] rows of the logits
+    places: torch.Tensor  # [b] rows of the batch's state
+    active: torch.Tensor  # [b, n_targets]
+
+
+class _Batch:
+    """The guarded rows while none joins, leaves or moves: their states as one tensor."""
+
+    def __init__(self, rows: Mapping[int, _Row], windows: TextWindows) -> None:
+        device = windows.device
+        self._windows = windows
+        self.rows = list(rows.items())
+        self.state = torch.stack([row.state for row in rows.values()]).to(device)
+        by_bundle: dict[LoadedBundle, list[int]] = defaultdict(list)
+        for place, (_, row) in enumerate(self.rows):
+            if row.needs.bundle is not None:
+                by_bundle[row.needs.bundle].append(place)
+        self.groups = [
+            _Group(
+                bundle.matcher,
+                torch.tensor([self.rows[place][0] for place in places], device=device),
+                torch.tensor(places, device=device),
+                torch.stack([self.rows[place][1].needs.active for place in places]).to(device),
+            )
+            for bundle, places in by_bundle.items()
+        ]
+
+    def catch_up(self) -> list[int]:
+        """Read what was sampled since; the rows of the logits whose text is not known."""
+        unread = [row.unread() for _, row in self.rows]
+        unknown = []
+        for place, (index, row) in enumerate(self.rows):
+            if row.needs.bundle is None or -1 in unread[place]:
+                unknown.append(index)
+                unread[place] = []
+            else:
+                row.read = len(row.output)
+        for step in range(max(map(len, unread))):
+            tokens = [
+                text[step] if step < len(text) else self._windows.empty_token for text in unread
+            ]
+            self.state = self._windows.advance(
+                self.state, torch.tensor(tokens, device=self.state.device)
+            )
+        return unknown
+
+    def put_back(self) -> None:
+        """Leave each row its own state."""
+        for (_, row), state in zip(self.rows, self.state, strict=True):
+            row.state = state
 
 
 class GuardLogitsProcessor(LogitsProcessor):
@@ -68,6 +132,7 @@ class GuardLogitsProcessor(LogitsProcessor):
         vocabulary = token_bytes(tokenizer, model.get_vocab_size())
         self._enforcer = Enforcer(vocabulary, int(tokenizer.eos_token_id), device)
         self._rows: dict[int, _Row] = {}
+        self._batch: _Batch | None = None  # made of `_rows` when it is needed
 
     def is_argmax_invariant(self) -> bool:
         """A ban can take away the most likely token."""
@@ -77,16 +142,17 @@ class GuardLogitsProcessor(LogitsProcessor):
         """Follow the batch: rows removed, then added, then moved."""
         if batch_update is None:
             return
+        if self._batch is not None:
+            self._batch.put_back()
+            self._batch = None
         for index in batch_update.removed:
             self._rows.pop(index, None)
-        fresh: list[tuple[_Row, list[int]]] = []
         for index, params, prompt, output in batch_update.added:
             self._rows.pop(index, None)
             needs = self._enforcer.requirement(params.extra_args)
             if needs is not None:
                 self._rows[index] = row = _Row(output, needs)
-                fresh.append((row, prompt or []))
-        self._read_prompts(fresh)
+                self._read_prompt(row, prompt or [])
         for source, target, direction in batch_update.moved:
             moving, displaced = self._rows.pop(source, None), self._rows.pop(target, None)
             if moving is not None:
@@ -94,19 +160,11 @@ class GuardLogitsProcessor(LogitsProcessor):
             if displaced is not None and direction == MoveDirectionality.SWAP:
                 self._rows[source] = displaced
 
-    def _read_prompts(self, fresh: list[tuple[_Row, list[int]]]) -> None:
-        """Read prompts, and the output so far of requests that were preempted."""
-        by_bundle: dict[LoadedBundle, list[tuple[_Row, list[int]]]] = defaultdict(list)
-        for row, prompt in fresh:
-            if row.needs.bundle is not None:
-                by_bundle[row.needs.bundle].append((row, prompt))
-        for bundle, rows in by_bundle.items():
-            known = [
-                [*prompt, *(token for token in row.output if token >= 0)] for row, prompt in rows
-            ]
-            states = bundle.matcher.read_texts(known).tolist()
-            for (row, prompt), text, state in zip(rows, known, states, strict=True):
-                row.state, row.read = state, len(text) - len(prompt)
+    def _read_prompt(self, row: _Row, prompt: list[int]) -> None:
+        """Read a prompt, and the output so far of a request that was preempted."""
+        known = [token for token in row.output if token >= 0]
+        row.state = self._enforcer.windows.read_texts([[*prompt, *known]])[0]
+        row.read = len(known)
 
     def apply(self, logits: torch.Tensor) -> torch.Tensor:
         """Penalise the guarded rows.
@@ -116,34 +174,17 @@ class GuardLogitsProcessor(LogitsProcessor):
         """
         if not self._rows:
             return logits
-        by_bundle: dict[LoadedBundle, list[tuple[int, _Row]]] = defaultdict(list)
-        for index, row in self._rows.items():
-            if row.needs.bundle is None or -1 in row.output[row.read :]:
-                # Unknown text cannot be guarded: end the answer here.
-                logits[index] = float("-inf")
-                logits[index, self._enforcer.end_token] = 0.0
-                continue
+        if self._batch is None:
+            self._batch = _Batch(self._rows, self._enforcer.windows)
+        batch = self._batch
+        unknown = batch.catch_up()
+        for index, row in batch.rows:
             if row.needs.script is not None:
                 push(logits, index, row.needs.script, len(row.output))
-            by_bundle[row.needs.bundle].append((index, row))
-        for bundle, rows in by_bundle.items():
-            self._guard(logits, bundle.matcher, rows)
+        for group in batch.groups:
+            group.matcher.penalise(logits, group.indices, batch.state[group.places], group.active)
+        for index in unknown:
+            # Unknown text cannot be guarded: end the answer here.
+            logits[index] = float("-inf")
+            logits[index, self._enforcer.end_token] = 0.0
         return logits
-
-    def _guard(
-        self, logits: torch.Tensor, matcher: PhraseMatcher, rows: list[tuple[int, _Row]]
-    ) -> None:
-        device = logits.device
-        state = torch.tensor([row.state for _, row in rows], device=device)
-        unread = [row.output[row.read :] for _, row in rows]
-        if any(unread):
-            for step in range(max(map(len, unread))):
-                tokens = [
-                    text[step] if step < len(text) else matcher.empty_token for text in unread
-                ]
-                state = matcher.advance(state, torch.tensor(tokens, device=device))
-            for (_, row), known in zip(rows, state.tolist(), strict=True):
-                row.state, row.read = known, len(row.output)
-        active = torch.stack([row.needs.active for _, row in rows]).to(device)
-        indices = torch.tensor([index for index, _ in rows], device=device)
-        matcher.penalise(logits, indices, state, active)

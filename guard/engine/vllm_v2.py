@@ -26,10 +26,10 @@ from vllm.v1.worker.gpu.sample.logits_processor.interface import (
 
 from guard.engine.bundles import LoadedBundle
 from guard.engine.enforcer import Enforcer, Requirement, check_request
-from guard.engine.matcher import STATE_WIDTH
 from guard.engine.probe import FIRST_CHOICE, SECOND_CHOICE
 from guard.engine.versions import check_vllm_version
 from guard.engine.vocabulary import token_bytes
+from guard.engine.windows import STATE_WIDTH
 
 if TYPE_CHECKING:
     from vllm import SamplingParams
@@ -57,12 +57,13 @@ class GuardLogitsProcessor(LogitsProcessor):
         self._drafts = speculative.num_speculative_tokens if speculative else 0
         self._requests = req_states
         self._enforcer = Enforcer(vocabulary, int(tokenizer.eos_token_id), req_states.device)
+        self._windows = self._enforcer.windows
         slots, device = req_states.max_num_reqs, req_states.device
         self._needs: dict[int, Requirement] = {}  # slot -> what it must hold
         self._fresh: set[int] = set()  # slots whose prompt has not been read
         # [slots] on the host, for skipping work without asking the device
         self._guarded = np.zeros(slots, np.bool_)
-        # [slots, 3] on the device: the matcher's state after the first `_read` tokens of the slot
+        # [slots, STATE_WIDTH] on the device: the text after the first `_read` tokens of the slot
         self._state = torch.zeros((slots, STATE_WIDTH), dtype=torch.int64, device=device)
         self._read = torch.zeros(slots, dtype=torch.int64, device=device)
         # per bundle [slots, n_targets] bool on the device, rows of other bundles' slots all False
@@ -97,7 +98,7 @@ class GuardLogitsProcessor(LogitsProcessor):
                 continue
             length = int(self._requests.prefill_len.np[slot])
             text = self._requests.all_token_ids.gpu[slot, :length].tolist()
-            self._state[slot] = needs.bundle.matcher.read_texts([text])[0]
+            self._state[slot] = self._windows.read_texts([text])[0]
             self._read[slot] = length
             if needs.bundle not in self._active:
                 self._active[needs.bundle] = torch.zeros(
@@ -138,7 +139,7 @@ class GuardLogitsProcessor(LogitsProcessor):
         # [n_requests] first row of each request, in order: a stable sort moves them to the front
         first_rows = torch.argsort((ctx.expanded_local_pos != 0).int(), stable=True)[:n_requests]
         chosen = torch.tensor(members, device=logits.device)
-        self._catch_up(ctx, bundle, ctx.idx_mapping[chosen], first_rows[chosen])
+        self._catch_up(ctx, ctx.idx_mapping[chosen], first_rows[chosen])
 
         # [n_rows] states after the committed text, then after each row's own draft tokens
         slots = ctx.expanded_idx_mapping.long()
@@ -147,19 +148,13 @@ class GuardLogitsProcessor(LogitsProcessor):
         state = torch.where(mine[:, None], self._state[slots], 0)
         for draft in range(1, self._drafts + 1 if n_rows > n_requests else 1):
             at_draft = (ctx.expanded_local_pos == draft) & mine
-            token = torch.where(at_draft, ctx.input_ids, bundle.matcher.empty_token).long()
-            after = bundle.matcher.advance(state.roll(1, dims=0), token)
+            token = torch.where(at_draft, ctx.input_ids, self._windows.empty_token).long()
+            after = self._windows.advance(state.roll(1, dims=0), token)
             state = torch.where(at_draft[:, None], after, state)
         rows = torch.arange(n_rows, device=logits.device)
         bundle.matcher.penalise(logits, rows, state, active)
 
-    def _catch_up(
-        self,
-        ctx: LogitsContext,
-        bundle: LoadedBundle,
-        slots: torch.Tensor,
-        first_rows: torch.Tensor,
-    ) -> None:
+    def _catch_up(self, ctx: LogitsContext, slots: torch.Tensor, first_rows: torch.Tensor) -> None:
         """Read the tokens committed since the last step, at most one more than were drafted."""
         slots = slots.long()
         state, read = self._state[slots], self._read[slots]
@@ -173,8 +168,8 @@ class GuardLogitsProcessor(LogitsProcessor):
                 ctx.input_ids[first_rows].long(),
                 committed[slots, read.clamp(max=committed.shape[1] - 1)].long(),
             )
-            token = torch.where(read <= last, known, bundle.matcher.empty_token)
-            state = bundle.matcher.advance(state, token)
+            token = torch.where(read <= last, known, self._windows.empty_token)
+            state = self._windows.advance(state, token)
             read = read + (read <= last)
         self._state[slots], self._read[slots] = state, read
 

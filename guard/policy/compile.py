@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from guard.bundle import Bundle, BundlePhrase, BundleTarget, Strength, Tenant, write_bundle
 from guard.normalise import normalise
+from guard.phrases import clipped
 from guard.policy.calibrate import Calibration, calibrate
 from guard.policy.load import load_policy
 from guard.policy.model import Policy, PolicyTarget
@@ -107,11 +108,12 @@ def target_phrases(target: PolicyTarget) -> dict[str, Strength]:
         _put(phrases, normalise(text), strength)
     # What the operator wrote as soft stays soft: an extracted fact is only this program's guess.
     for text in target.extracted:
-        phrases.setdefault(normalise(text), "hard")
+        phrases.setdefault(clipped(normalise(text)), "hard")
     return phrases
 
 
 def _put(phrases: dict[str, Strength], text: str, strength: Strength) -> None:
+    text = clipped(text)
     if phrases.get(text) != "hard":
         phrases[text] = strength
 

@@ -33,8 +33,7 @@ def forbidden_in(stack: Stack, text: str) -> list[str]:
     """The hard phrases of the shipped real-world policy that a text holds."""
     digest = httpx.get(f"{stack.proxy}/readyz").json()["policy"]["bundle"]
     bundle = load_bundle(stack.bundles, digest)
-    wanted = bundle.index_of("harry-potter")
-    scanner = Scanner([phrase for phrase in bundle.phrases if phrase.target == wanted])
+    scanner = Scanner(bundle.phrases.of_targets([bundle.index_of("harry-potter")]))
     return [scanner.phrases[match.phrase].text for match in scanner.search.search(text)]
 
 

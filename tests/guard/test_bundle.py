@@ -58,7 +58,7 @@ def test_what_was_written_is_what_is_loaded(tmp_path: Path) -> None:
     digest = write(tmp_path).digest
     bundle = load_bundle(tmp_path, digest)
     assert bundle.targets[0] == TARGET
-    assert list(bundle.phrases[:2]) == CONTENT["phrases"]
+    assert bundle.phrases.of_targets([0]) == CONTENT["phrases"]
     assert list(bundle.tenants) == CONTENT["tenants"]
     assert (bundle.on_error, bundle.encoder) == ("open", "e" * 64)
     np.testing.assert_array_equal(bundle.examples, CONTENT["examples"])
@@ -70,7 +70,8 @@ def test_what_was_written_is_what_is_loaded(tmp_path: Path) -> None:
 def test_an_empty_policy_makes_a_bundle_that_holds_the_canary_alone(tmp_path: Path) -> None:
     bundle = write_bundle(tmp_path, targets=[], phrases=[])
     assert [target.id for target in bundle.targets] == [CANARY_TARGET]
-    assert bundle.phrases == (BundlePhrase(CANARY_PHRASE, 0, "hard"),)
+    assert bundle.phrases.of_targets([0]) == [BundlePhrase(CANARY_PHRASE, 0, "hard")]
+    assert len(bundle.phrases) == 1
     assert bundle.examples.shape == (0, 0)
     assert bundle.on_error == "closed"
 
@@ -78,7 +79,7 @@ def test_an_empty_policy_makes_a_bundle_that_holds_the_canary_alone(tmp_path: Pa
 def test_the_canary_is_added_after_the_targets(tmp_path: Path) -> None:
     bundle = write(tmp_path)
     assert bundle.index_of(CANARY_TARGET) == 1
-    assert bundle.phrases[-1] == BundlePhrase(CANARY_PHRASE, 1, "hard")
+    assert bundle.phrases.of_targets([1]) == [BundlePhrase(CANARY_PHRASE, 1, "hard")]
     assert bundle.index_of("harbor-novels") == 0
     with pytest.raises(KeyError):
         bundle.index_of("absent")

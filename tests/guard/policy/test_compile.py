@@ -32,7 +32,7 @@ def phrases(tmp_path: Path, forbid: dict[str, Any]) -> list[BundlePhrase]:
     bundle = compile_policy(
         write(tmp_path, target(forbid=forbid)), tmp_path / "bundles", encode=None
     )
-    return [phrase for phrase in bundle.phrases if bundle.targets[phrase.target].id == "harbor"]
+    return bundle.phrases.of_targets([bundle.index_of("harbor")])
 
 
 def test_phrases_are_normalised_and_said_once(tmp_path: Path) -> None:

@@ -1,16 +1,15 @@
-"""Tokens as an automaton sees them: normalised strings, with care for split code points.
+"""Tokens as strings of symbols: what each adds to a normalised text.
 
 A token's bytes are cut in three: stray continuation bytes at its start (``lead``), whole code
-points (the *body*), and an unfinished code point at its end (``tail``). Bodies are normalised and
-reduced to the phrases' own alphabet (any other character becomes ``OTHER``), after which most of a
-vocabulary coincides: a body id stands for many tokens, and for code points completed across
-tokens. An automaton on letters alone has bodies without separators.
+points, and an unfinished code point at its end (``tail``). The whole code points are normalised
+once, ahead of time; a code point that is split over tokens is carried as a *pending* state and
+normalised when its last byte arrives.
 """
 
 from __future__ import annotations
 
 import codecs
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -20,9 +19,8 @@ import numpy.typing as npt
 
 from guard.normalise import SEP, fold, folded
 
-OTHER: Final = "\0"
-EMPTY_BODY: Final = 0
-SEP_BODY: Final = 1
+EMPTY_TEXT: Final = 0
+SEP_TEXT: Final = 1
 MAX_LEAD: Final = 4  # more than three stray continuation bytes are as invalid as four
 
 Int32Array = npt.NDArray[np.int32]
@@ -32,17 +30,18 @@ SMALLEST: Final = (0, 0x80, 0x800, 0x10000)
 # A pending code point is packed as bits | missing << 21 | extra_bytes << 23.
 MISSING_SHIFT: Final = 21
 EXTRA_SHIFT: Final = 23
-_CODE_POINTS: Final = 0x110000
+CODE_POINTS: Final = 0x110000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class CutVocabulary:
-    """A vocabulary cut into leads, normalised texts and tails; the same for every bundle.
+class SymbolVocabulary:
+    """A vocabulary as normalised texts; the same for every bundle.
 
     Row ``V`` of each token array is the empty token.
 
     Attributes:
-        texts: distinct normalised texts of whole code points, separators collapsed.
+        data: bytes of each token id.
+        texts: distinct normalised texts, separators collapsed; 0 is empty, 1 a separator.
         plain: [V + 1] index into ``texts`` when nothing is pending; stray lead bytes separate.
         rest: [V + 1] the same without the stray lead bytes.
         lead: [V + 1] how many continuation bytes the token starts with, at most ``MAX_LEAD``.
@@ -50,8 +49,11 @@ class CutVocabulary:
         all_lead: [V + 1] 1 where the token is continuation bytes only.
         tail: [V + 1] packed unfinished code point at its end, 0 for none.
         is_empty: [V + 1] 1 where the token adds no bytes (special tokens).
+        code_point: [0x110000] text of each code point of two bytes or more; a separator where it
+            is invalid.
     """
 
+    data: tuple[bytes, ...]
     texts: tuple[str, ...]
     plain: Int32Array
     rest: Int32Array
@@ -60,22 +62,11 @@ class CutVocabulary:
     all_lead: Int32Array
     tail: Int32Array
     is_empty: Int32Array
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Bodies:
-    """Body ids of tokens and code points for one automaton.
-
-    Attributes:
-        texts: body id -> reduced normalised text; id 0 is empty, 1 is a separator.
-        plain, rest: [V + 1] body of each token, as in ``CutVocabulary``.
-        code_point: [0x110000] body of each code point of two bytes or more; SEP where invalid.
-    """
-
-    texts: tuple[str, ...]
-    plain: Int32Array
-    rest: Int32Array
     code_point: Int32Array
+
+    def __len__(self) -> int:
+        """How many tokens there are, the empty one not counted."""
+        return len(self.data)
 
 
 def pack_pending(prefix: bytes) -> int:
@@ -90,47 +81,35 @@ def pack_pending(prefix: bytes) -> int:
     return bits | (extra - len(prefix) + 1) << MISSING_SHIFT | extra << EXTRA_SHIFT
 
 
+def pending_after(data: bytes) -> int:
+    """What is pending after some bytes, packed."""
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    decoder.decode(data)
+    return pack_pending(decoder.getstate()[0])
+
+
 @lru_cache(maxsize=1)
 def _folds() -> tuple[tuple[str, ...], Int32Array]:
     """Distinct folded forms of the code points that need two bytes or more, and who has which."""
     ids: dict[str, int] = {SEP: 0}
-    owner = np.zeros(_CODE_POINTS, np.int32)
+    owner = np.zeros(CODE_POINTS, np.int32)
     fold_once = fold.__wrapped__  # a sweep would only wash out the cache of common characters
-    for code in range(0x80, _CODE_POINTS):
+    for code in range(0x80, CODE_POINTS):
         # Planes 4 to 13, 15 and 16 hold nothing assigned, so nothing but separators.
         if 0xD800 <= code <= 0xDFFF or 0x40000 <= code < 0xE0000 or code >= 0xF0000:
             continue
-        text = fold_once(chr(code))
+        text = folded(fold_once(chr(code)))[0]
         owner[code] = ids.setdefault(text, len(ids))
     return tuple(ids), owner
 
 
-def _reduce(text: str, alphabet: frozenset[str], letters_alone: bool) -> str:
-    reduced = "".join(char if char in alphabet else OTHER for char in text)
-    return reduced.replace(SEP, "") if letters_alone else reduced
-
-
-@lru_cache(maxsize=8)
-def _code_point_bodies(
-    alphabet: frozenset[str], letters_alone: bool
-) -> tuple[tuple[str, ...], Int32Array]:
-    """Distinct reduced forms of the code points of two bytes or more, and who has which."""
-    forms, owner = _folds()
-    ids: dict[str, int] = {}
-    reduced = [
-        ids.setdefault(_reduce(folded(form)[0], alphabet, letters_alone), len(ids))
-        for form in forms
-    ]
-    return tuple(ids), np.array(reduced, np.int32)[owner]
-
-
-def cut_vocabulary(vocabulary: Sequence[bytes]) -> CutVocabulary:
+def symbol_vocabulary(vocabulary: Sequence[bytes]) -> SymbolVocabulary:
     """Cut and normalise the tokens of a vocabulary.
 
     Args:
         vocabulary: bytes of each token id, empty for tokens that add no text.
     """
-    texts: dict[str, int] = {"": 0}
+    texts: dict[str, int] = {"": EMPTY_TEXT, SEP: SEP_TEXT}
     size = len(vocabulary)
     plain, rest, lead, all_lead, tail, is_empty = (np.zeros(size + 1, np.int32) for _ in range(6))
     lead_bits = np.zeros((size + 1, 4), np.int32)
@@ -153,20 +132,10 @@ def cut_vocabulary(vocabulary: Sequence[bytes]) -> CutVocabulary:
         tail[token] = pack_pending(decoder.getstate()[0])
         for count in range(1, min(stray, 3) + 1):
             lead_bits[token, count] = lead_bits[token, count - 1] << 6 | data[count - 1] & 0x3F
-    return CutVocabulary(tuple(texts), plain, rest, lead, lead_bits, all_lead, tail, is_empty)
-
-
-def build_bodies(
-    cut: CutVocabulary, alphabet: Iterable[str], *, letters_alone: bool = False
-) -> Bodies:
-    """Reduce a vocabulary to the characters that occur in phrases, and number what is left."""
-    symbols = frozenset(alphabet) | {SEP}
-    ids = {"": EMPTY_BODY, SEP: SEP_BODY}
-
-    def body_of(text: str) -> int:
-        return ids.setdefault(_reduce(text, symbols, letters_alone), len(ids))
-
-    of_text = np.array([body_of(text) for text in cut.texts], np.int32)
-    forms, owner = _code_point_bodies(symbols, letters_alone)
-    of_form = np.array([ids.setdefault(form, len(ids)) for form in forms], np.int32)
-    return Bodies(tuple(ids), of_text[cut.plain], of_text[cut.rest], of_form[owner])
+    forms, owner = _folds()
+    of_form = np.array([texts.setdefault(form, len(texts)) for form in forms], np.int32)
+    return SymbolVocabulary(
+        data=tuple(vocabulary), texts=tuple(texts), plain=plain, rest=rest, lead=lead,
+        lead_bits=lead_bits, all_lead=all_lead, tail=tail, is_empty=is_empty,
+        code_point=of_form[owner],
+    )  # fmt: skip

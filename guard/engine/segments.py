@@ -1,0 +1,157 @@
+"""Which segments a bundle is made of: what stays from one bundle to the next is not compiled again.
+
+A policy edit changes a few targets of perhaps many thousands. Targets with the same id and phrases
+are told by a fingerprint; those that a segment of the previous bundle holds are taken from there,
+and only the others are compiled, into one more segment. As in a log-structured merge tree (O'Neil
+et al., 1996) there are few segments and little in them that is dead: small ones are joined, and
+when too much has changed all is compiled anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from guard.bundle import Bundle, PhraseTable
+from guard.engine.hashing import Int64Array
+from guard.engine.matcher import BoundSegment, SegmentTensors, Tokens
+from guard.engine.segment import HARD_PENALTY, SOFT_PENALTY, compile_segment
+
+# Each costs the sampler one more look-up at every step.
+MAX_SEGMENTS: Final = 3
+# More phrases than this share of the largest segment are worth compiling all anew.
+_MAX_CHANGED: Final = 0.25
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TargetSegment:
+    """A compiled segment, and whose phrases it holds.
+
+    Attributes:
+        fingerprints: [n] int64, of each target, ascending; entries count targets in this order.
+        sizes: [n] int64, phrases of each.
+    """
+
+    tensors: SegmentTensors
+    fingerprints: Int64Array
+    sizes: Int64Array
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Wanted:
+    """The targets of a bundle.
+
+    Attributes:
+        fingerprints: [n_targets] int64.
+        first: [n_targets + 1] where each target's phrases begin.
+        texts: [n_phrases].
+    """
+
+    fingerprints: Int64Array
+    first: Int64Array
+    texts: list[str]
+    hard: npt.NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, bundle: Bundle) -> _Wanted:
+        phrases: PhraseTable = bundle.phrases
+        texts, n_targets = phrases.texts(), len(bundle.targets)
+        first = np.searchsorted(phrases.target, np.arange(n_targets + 1)).astype(np.int64)
+        edges, marks = first.tolist(), phrases.hard.tobytes()
+        # Python's own hash is keyed anew in each process, which is as long as a segment lives.
+        prints = [
+            hash((target.id, *texts[low:high], marks[low:high]))
+            for target, low, high in zip(bundle.targets, edges, edges[1:], strict=False)
+        ]
+        return cls(np.array(prints, np.int64), first, texts, phrases.hard)
+
+    @property
+    def sizes(self) -> Int64Array:
+        return np.diff(self.first)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SegmentSet:
+    """Segments that hold every target of a bundle between them.
+
+    Attributes:
+        segments: the largest first.
+        bound: the same, as the bundle's matcher uses them.
+    """
+
+    segments: tuple[TargetSegment, ...]
+    bound: tuple[BoundSegment, ...]
+
+
+def segments_of(
+    bundle: Bundle, tokens: Tokens, previous: Sequence[TargetSegment] = ()
+) -> SegmentSet:
+    """The segments of a bundle.
+
+    Args:
+        previous: segments at hand, the largest first.
+    """
+    wanted = _Wanted.of(bundle)
+    kept: list[TargetSegment] = []
+    missing = np.ones(len(wanted.fingerprints), np.bool_)
+    for segment in previous:
+        here = missing & _among(wanted.fingerprints, segment.fingerprints)
+        # A segment that is half dead costs more than it saves.
+        if 2 * wanted.sizes[here].sum() >= segment.sizes.sum() and here.any():
+            kept.append(segment)
+            missing &= ~here
+    if len(kept) >= MAX_SEGMENTS:
+        for small in kept[1:]:
+            missing |= _among(wanted.fingerprints, small.fingerprints)
+        kept = kept[:1]
+    changed = int(wanted.sizes[missing].sum())
+    if kept and changed > _MAX_CHANGED * int(kept[0].sizes.sum()):
+        kept, missing = [], np.ones_like(missing)
+    if missing.any():
+        kept.append(_compile(wanted, np.flatnonzero(missing), tokens))
+    kept.sort(key=lambda segment: -int(segment.sizes.sum()))
+    bound = tuple(_bind(each, wanted.fingerprints, tokens.windows.device) for each in kept)
+    return SegmentSet(tuple(kept), bound)
+
+
+def _bind(segment: TargetSegment, fingerprints: Int64Array, device: torch.device) -> BoundSegment:
+    """A segment whose entries name the targets of a bundle.
+
+    Args:
+        fingerprints: [n_targets] int64, of the bundle's targets.
+    """
+    order = np.argsort(fingerprints)
+    place = np.searchsorted(fingerprints, segment.fingerprints, sorter=order)
+    at = order[np.minimum(place, len(order) - 1)]
+    slot = np.where(fingerprints[at] == segment.fingerprints, at, -1)
+    return BoundSegment(segment.tensors, torch.from_numpy(slot).to(device))
+
+
+def _among(values: Int64Array, ordered: Int64Array) -> npt.NDArray[np.bool_]:
+    place = np.minimum(np.searchsorted(ordered, values), len(ordered) - 1)
+    found: npt.NDArray[np.bool_] = ordered[place] == values
+    return found
+
+
+def _compile(wanted: _Wanted, targets: Int64Array, tokens: Tokens) -> TargetSegment:
+    """One segment of some targets."""
+    targets = targets[np.argsort(wanted.fingerprints[targets])]
+    sizes = wanted.sizes[targets]
+    edges = [(int(wanted.first[t]), int(wanted.first[t + 1])) for t in targets]
+    texts = [text for low, high in edges for text in wanted.texts[low:high]]
+    hard = np.concatenate([np.zeros(0, np.bool_), *(wanted.hard[low:high] for low, high in edges)])
+    compiled = compile_segment(
+        texts,
+        np.repeat(np.arange(len(targets), dtype=np.int32), sizes),
+        np.where(hard, HARD_PENALTY, SOFT_PENALTY).astype(np.float32),
+        tokens.letters,
+        tokens.words,
+    )
+    return TargetSegment(
+        SegmentTensors(compiled, tokens.windows.device), wanted.fingerprints[targets], sizes
+    )
