@@ -105,7 +105,7 @@ def segments_of(
         if 2 * wanted.sizes[here].sum() >= segment.sizes.sum() and here.any():
             kept.append(segment)
             missing &= ~here
-    if len(kept) >= MAX_SEGMENTS:
+    if missing.any() and len(kept) >= MAX_SEGMENTS:
         for small in kept[1:]:
             missing |= _among(wanted.fingerprints, small.fingerprints)
         kept = kept[:1]
