@@ -1,54 +1,9 @@
-"""Hashes of symbol strings, the same in numpy and in torch.
+"""The hashes of ``guard.hashing``, by their first name."""
 
-A string c_1 … c_l hashes to the polynomial Σ v(c_i)·P^(l-i) modulo 2^64, so that the hashes of all
-suffixes of a text are one cumulative sum, and the hash of a part follows from those of two
-prefixes (Karp and Rabin, 1987). A *key* mixes in the length and what the string stands for. Two
-strings share a key by chance once in 2^63 pairs; a look-up that errs bans a token too many, never
-one too few.
-
-Everything is int64 with wrap-around; keys are non-negative.
-"""
-
-from __future__ import annotations
-
-from typing import Final, TypeVar
-
-import numpy as np
-import numpy.typing as npt
-import torch
-
-Int64Array = npt.NDArray[np.int64]
-Hashes = TypeVar("Hashes", Int64Array, torch.Tensor)
-
-# Odd, with random bits (from SplitMix64's and MurmurHash3's published constants).
-BASE: Final = -7046029254386353131
-_MIX_1: Final = -4658895280553007687
-_MIX_2: Final = -7723592293110705685
-_PER_LENGTH: Final = 7109453100751455733
-_LOW_32: Final = 0xFFFFFFFF
-_LOW_35: Final = (1 << 35) - 1
-_LOW_63: Final = (1 << 63) - 1
-
-
-def finish(value: Hashes) -> Hashes:
-    """Spread every bit over a non-negative int64."""
-    value = (value ^ ((value >> 32) & _LOW_32)) * _MIX_1
-    value = (value ^ ((value >> 29) & _LOW_35)) * _MIX_2
-    return (value ^ ((value >> 32) & _LOW_32)) & _LOW_63
-
-
-def powers(count: int) -> Int64Array:
-    """[count] the base to the power of 0, 1, 2, …"""
-    factors = np.full(count, BASE, np.int64)
-    factors[:1] = 1
-    return np.cumprod(factors)
-
-
-def salts(count: int, salt: int) -> Int64Array:
-    """[count] what to add to the hash of a string of 0, 1, 2, … symbols before finishing it."""
-    return np.arange(count, dtype=np.int64) * np.int64(_PER_LENGTH) + np.int64(salt)
-
-
-def symbol_values(codes: Int64Array) -> Int64Array:
-    """What each code point counts for; never 0, which stands for no symbol at all."""
-    return finish((codes + 1) * np.int64(_PER_LENGTH)) | 1
+from guard.hashing import BASE as BASE
+from guard.hashing import Hashes as Hashes
+from guard.hashing import Int64Array as Int64Array
+from guard.hashing import finish as finish
+from guard.hashing import powers as powers
+from guard.hashing import salts as salts
+from guard.hashing import symbol_values as symbol_values
