@@ -18,6 +18,7 @@ import torch
 from guard.bundle import Bundle, load_bundle
 from guard.engine.matcher import PhraseMatcher, Tokens
 from guard.engine.segments import SegmentSet, segments_of
+from guard.engine.store import SegmentStore
 from guard.engine.symbols import symbol_vocabulary
 from guard.errors import BundleError, PlanError
 from guard.plan import BUNDLES_VARIABLE, GuardPlan, verify_plan
@@ -67,14 +68,19 @@ class LoadedBundle:
 
     Args:
         previous: a bundle whose compiled segments may hold most targets of this one already.
+        store: where large segments are kept.
     """
 
     def __init__(
-        self, bundle: Bundle, tokens: Tokens, previous: LoadedBundle | None = None
+        self,
+        bundle: Bundle,
+        tokens: Tokens,
+        previous: LoadedBundle | None = None,
+        store: SegmentStore | None = None,
     ) -> None:
         self.index = {target.id: place for place, target in enumerate(bundle.targets)}
         at_hand = previous._held.segments if previous else ()
-        self._held: SegmentSet = segments_of(bundle, tokens, at_hand)
+        self._held: SegmentSet = segments_of(bundle, tokens, at_hand, store)
         self.matcher = PhraseMatcher(tokens, self._held.bound)
 
     def active_row(self, targets: Sequence[str]) -> torch.Tensor:
@@ -94,9 +100,13 @@ class BundleCache:
     Requests hold on to their own bundle, so dropping one here never changes a running request.
     """
 
-    def __init__(self, root: Path, vocabulary: Sequence[bytes], device: torch.device) -> None:
+    def __init__(
+        self, root: Path, key: bytes, vocabulary: Sequence[bytes], device: torch.device
+    ) -> None:
         self._root = root
-        self.tokens = Tokens(symbol_vocabulary(vocabulary), device)
+        symbols = symbol_vocabulary(vocabulary)
+        self.tokens = Tokens(symbols, device)
+        self._store = SegmentStore(root, key, symbols)
         self._loaded: OrderedDict[str, LoadedBundle] = OrderedDict()
 
     def get(self, digest: str) -> LoadedBundle:
@@ -108,7 +118,7 @@ class BundleCache:
         loaded = self._loaded.pop(digest, None)
         if loaded is None:
             newest = next(reversed(self._loaded.values()), None)
-            loaded = LoadedBundle(load_bundle(self._root, digest), self.tokens, newest)
+            loaded = LoadedBundle(load_bundle(self._root, digest), self.tokens, newest, self._store)
         self._loaded[digest] = loaded
         while len(self._loaded) > _KEPT:
             self._loaded.popitem(last=False)

@@ -74,7 +74,7 @@ class Enforcer:
     def __init__(self, vocabulary: Sequence[bytes], end_token: int, device: torch.device) -> None:
         self._key, root = _trust()
         self.end_token = end_token
-        self._bundles = BundleCache(root, vocabulary, device)
+        self._bundles = BundleCache(root, self._key, vocabulary, device)
         self.windows = self._bundles.tokens.windows
         self._scribe = ProbeScribe(vocabulary, end_token)
         _log.info("unlearn-guard: enforcing plans, bundles in %s", root)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 from guard.engine.hashing import finish, powers, salts
@@ -111,10 +112,11 @@ class PhraseMatcher:
         self._order = tokens.order
         self._segments = segments
         device = tokens.windows.device
-        self._letter_keys = _EndKeys(LETTERS_WIDTH, BEGINNING[True], device)
-        self._word_keys = _EndKeys(WORDS_WIDTH, BEGINNING[False], device)
-        self._whole_letters = _EndKeys(LETTERS_WIDTH + 1, WHOLE[True], device)
-        self._whole_words = _EndKeys(WORDS_WIDTH + 1, WHOLE[False], device)
+        self._ends = EndKeys(
+            ((LETTERS_WIDTH, BEGINNING[True]), (WORDS_WIDTH, BEGINNING[False])), device
+        )
+        self._whole_letters = EndKeys(((LETTERS_WIDTH + 1, WHOLE[True]),), device)
+        self._whole_words = EndKeys(((WORDS_WIDTH + 1, WHOLE[False]),), device)
 
     def penalise(
         self,
@@ -133,13 +135,12 @@ class PhraseMatcher:
             state: [B, STATE_WIDTH] int64, after the text so far.
             active: [B, n_targets] bool.
         """
-        letters, words, pending = split(state)
-        waits = pending > 0
+        text, waits = state[:, :-1], state[:, -1] > 0
         some_wait = bool(waits.any())
         if some_wait:
             # A token that does not finish a pending code point first reads as a separator.
-            words = torch.where(waits[:, None], self.windows.broken(words), words)
-        keys = torch.cat([self._letter_keys(letters), self._word_keys(words)], dim=1)
+            text = torch.where(waits[:, None], self.windows.broken(state)[:, :-1], text)
+        keys = self._ends(text)
         bans = _joined(self._beginnings(keys, active))
         if some_wait:
             # Tokens that may finish it are judged one by one.
@@ -178,7 +179,7 @@ class PhraseMatcher:
             yield _Bans(pair // n_tokens, tokens[pair % n_tokens], segment.tensors.penalty[entry])
 
     def _after(
-        self, window: torch.Tensor, added: torch.Tensor, keys_of: _EndKeys, *, letters_alone: bool
+        self, window: torch.Tensor, added: torch.Tensor, keys_of: EndKeys, *, letters_alone: bool
     ) -> torch.Tensor:
         """[n, J * width] keys of all ends of a text, at each place where a phrase may end.
 
@@ -190,39 +191,48 @@ class PhraseMatcher:
         for place in range(added.shape[1]):
             symbol = added[:, place, None]
             is_sep = symbol == SEP_VALUE
-            skip = (symbol == 0) | (is_sep & (window[:, -1:] == SEP_VALUE))
-            longer = torch.cat([window, symbol], dim=1)
+            skip = (symbol == 0) | (is_sep & (window[:, :1] == SEP_VALUE))
+            longer = torch.cat([symbol, window], dim=1)
             following = _first_of(added[:, place + 1 :])
             ends_word = (following == 0) | (following == SEP_VALUE)
             here = ~skip & ~is_sep & (letters_alone | ends_word[:, None])
             keys.append(torch.where(here, keys_of(longer), -1))
-            window = torch.where(skip, window, longer[:, 1:])
+            window = torch.where(skip, window, longer[:, :-1])
         return torch.cat(keys, dim=1)
 
 
-class _EndKeys:
-    """Keys of all ends of a window, the empty one included."""
+class EndKeys:
+    """Keys of all ends of windows, the empty ends included.
 
-    def __init__(self, width: int, salt: int, device: torch.device) -> None:
-        self._powers = torch.from_numpy(powers(width)).to(device)
-        self._salts = torch.from_numpy(salts(width + 1, salt)).to(device)
-        self._device = device
+    Args:
+        windows: width and salt of each of the windows that lie side by side.
+    """
 
-    def __call__(self, window: torch.Tensor) -> torch.Tensor:
-        """[B, width + 1] keys of the last 0, 1, 2, … symbols.
+    def __init__(self, windows: Sequence[tuple[int, int]], device: torch.device) -> None:
+        factors = np.concatenate([powers(width) for width, _ in windows])
+        salted = np.concatenate([salts(width + 1, salt) for width, salt in windows])
+        self._factors = torch.from_numpy(factors).to(device)
+        self._salts = torch.from_numpy(salted).to(device)
+        ends = np.cumsum([width for width, _ in windows]).tolist()
+        self._parts = list(zip([0, *ends], ends, strict=False))
+
+    def __call__(self, text: torch.Tensor) -> torch.Tensor:
+        """[B, total width + number of windows] keys of the last 0, 1, 2, … symbols of each window.
 
         An end that reaches beyond the beginning of the text has a key that no string has.
 
         Args:
-            window: [B, width] int64.
+            text: [B, total width] int64, the latest symbol of each window first.
         """
-        hashes = (window.flip(1) * self._powers).cumsum(1)
-        empty = torch.zeros((len(window), 1), dtype=torch.int64, device=self._device)
-        return finish(torch.cat([empty, hashes], dim=1) + self._salts)
+        terms = text * self._factors
+        keys = torch.zeros((len(text), len(self._salts)), dtype=torch.int64, device=text.device)
+        for place, (begin, end) in enumerate(self._parts):
+            torch.cumsum(terms[:, begin:end], 1, out=keys[:, begin + place + 1 : end + place + 1])
+        return finish(keys + self._salts)
 
     def none(self, rows: int) -> torch.Tensor:
         """[rows, 0] no keys."""
-        return torch.zeros((rows, 0), dtype=torch.int64, device=self._device)
+        return torch.zeros((rows, 0), dtype=torch.int64, device=self._salts.device)
 
 
 def _first_of(added: torch.Tensor) -> torch.Tensor:

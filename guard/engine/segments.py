@@ -21,9 +21,12 @@ from guard.bundle import Bundle, PhraseTable
 from guard.engine.hashing import Int64Array
 from guard.engine.matcher import BoundSegment, SegmentTensors, Tokens
 from guard.engine.segment import HARD_PENALTY, SOFT_PENALTY, compile_segment
+from guard.engine.store import SegmentStore
 
 # Each costs the sampler one more look-up at every step.
 MAX_SEGMENTS: Final = 3
+# Fewer phrases compile faster than a file is checked.
+_WORTH_KEEPING: Final = 10_000
 # More phrases than this share of the largest segment are worth compiling all anew.
 _MAX_CHANGED: Final = 0.25
 
@@ -33,7 +36,7 @@ class TargetSegment:
     """A compiled segment, and whose phrases it holds.
 
     Attributes:
-        fingerprints: [n] int64, of each target, ascending; entries count targets in this order.
+        fingerprints: [n] int64, of each target; entries count targets in this order.
         sizes: [n] int64, phrases of each.
     """
 
@@ -89,31 +92,35 @@ class SegmentSet:
 
 
 def segments_of(
-    bundle: Bundle, tokens: Tokens, previous: Sequence[TargetSegment] = ()
+    bundle: Bundle,
+    tokens: Tokens,
+    previous: Sequence[TargetSegment] = (),
+    store: SegmentStore | None = None,
 ) -> SegmentSet:
     """The segments of a bundle.
 
     Args:
         previous: segments at hand, the largest first.
+        store: where large ones may lie compiled, and are kept.
     """
     wanted = _Wanted.of(bundle)
     kept: list[TargetSegment] = []
     missing = np.ones(len(wanted.fingerprints), np.bool_)
     for segment in previous:
-        here = missing & _among(wanted.fingerprints, segment.fingerprints)
+        here = missing & np.isin(wanted.fingerprints, segment.fingerprints)
         # A segment that is half dead costs more than it saves.
         if 2 * wanted.sizes[here].sum() >= segment.sizes.sum() and here.any():
             kept.append(segment)
             missing &= ~here
     if missing.any() and len(kept) >= MAX_SEGMENTS:
         for small in kept[1:]:
-            missing |= _among(wanted.fingerprints, small.fingerprints)
+            missing |= np.isin(wanted.fingerprints, small.fingerprints)
         kept = kept[:1]
     changed = int(wanted.sizes[missing].sum())
     if kept and changed > _MAX_CHANGED * int(kept[0].sizes.sum()):
         kept, missing = [], np.ones_like(missing)
     if missing.any():
-        kept.append(_compile(wanted, np.flatnonzero(missing), tokens))
+        kept.append(_compile(wanted, np.flatnonzero(missing), tokens, store))
     kept.sort(key=lambda segment: -int(segment.sizes.sum()))
     bound = tuple(_bind(each, wanted.fingerprints, tokens.windows.device) for each in kept)
     return SegmentSet(tuple(kept), bound)
@@ -132,26 +139,23 @@ def _bind(segment: TargetSegment, fingerprints: Int64Array, device: torch.device
     return BoundSegment(segment.tensors, torch.from_numpy(slot).to(device))
 
 
-def _among(values: Int64Array, ordered: Int64Array) -> npt.NDArray[np.bool_]:
-    place = np.minimum(np.searchsorted(ordered, values), len(ordered) - 1)
-    found: npt.NDArray[np.bool_] = ordered[place] == values
-    return found
-
-
-def _compile(wanted: _Wanted, targets: Int64Array, tokens: Tokens) -> TargetSegment:
-    """One segment of some targets."""
-    targets = targets[np.argsort(wanted.fingerprints[targets])]
+def _compile(
+    wanted: _Wanted, targets: Int64Array, tokens: Tokens, store: SegmentStore | None
+) -> TargetSegment:
+    """One segment of some targets, in the bundle's order."""
     sizes = wanted.sizes[targets]
-    edges = [(int(wanted.first[t]), int(wanted.first[t + 1])) for t in targets]
-    texts = [text for low, high in edges for text in wanted.texts[low:high]]
-    hard = np.concatenate([np.zeros(0, np.bool_), *(wanted.hard[low:high] for low, high in edges)])
-    compiled = compile_segment(
-        texts,
-        np.repeat(np.arange(len(targets), dtype=np.int32), sizes),
-        np.where(hard, HARD_PENALTY, SOFT_PENALTY).astype(np.float32),
-        tokens.letters,
-        tokens.words,
-    )
-    return TargetSegment(
-        SegmentTensors(compiled, tokens.windows.device), wanted.fingerprints[targets], sizes
-    )
+    of_wanted = np.repeat(np.isin(np.arange(len(wanted.sizes)), targets), wanted.sizes)
+    texts = [wanted.texts[place] for place in np.flatnonzero(of_wanted).tolist()]
+    owner = np.repeat(np.arange(len(targets), dtype=np.int32), sizes)
+    penalty = np.where(wanted.hard[of_wanted], HARD_PENALTY, SOFT_PENALTY).astype(np.float32)
+    compiled = None
+    worth_keeping = store is not None and len(texts) >= _WORTH_KEEPING
+    if store is not None and worth_keeping:
+        digest = store.digest_of(texts, owner, penalty)
+        compiled = store.load(digest)
+    if compiled is None:
+        compiled = compile_segment(texts, owner, penalty, tokens.letters, tokens.words)
+        if store is not None and worth_keeping:
+            store.save(digest, compiled)
+    tensors = SegmentTensors(compiled, tokens.windows.device)
+    return TargetSegment(tensors, wanted.fingerprints[targets], sizes)

@@ -1,9 +1,9 @@
 """What the sampler remembers of a text: the symbols that can still be the beginning of a phrase.
 
 A row's ``state`` is one vector of int64: the values of the last letters, those of the last symbols
-with separators kept, and the packed unfinished code point that the text ends with (0 for none).
-Places before the text's beginning hold 0, but for the separator that a text is taken to begin
-after. The state depends on the vocabulary alone, not on any bundle.
+with separators kept, the latest of each first, and the packed unfinished code point that the text
+ends with (0 for none). Places before the text's beginning hold 0, but for the separator that a text
+is taken to begin after. The state depends on the vocabulary alone, not on any bundle.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ class TextWindows:
     def start(self, rows: int = 1) -> torch.Tensor:
         """[rows, STATE_WIDTH] states of texts of which nothing was read."""
         state = torch.zeros((rows, STATE_WIDTH), dtype=torch.int64, device=self.device)
-        state[:, LETTERS_WIDTH + WORDS_WIDTH - 1] = SEP_VALUE
+        state[:, LETTERS_WIDTH] = SEP_VALUE
         return state
 
     def advance(self, state: torch.Tensor, token: torch.Tensor) -> torch.Tensor:
@@ -131,10 +131,11 @@ class TextWindows:
             letters, words = self._push_letters(letters, text), self._push_words(words, text)
         return torch.cat([letters, words, self._pending_after(pending, token)[:, None]], dim=1)
 
-    def broken(self, words: torch.Tensor) -> torch.Tensor:
-        """[B, WORDS_WIDTH] words after a separator, as where a code point is left unfinished."""
+    def broken(self, state: torch.Tensor) -> torch.Tensor:
+        """States after a separator, as where a code point is left unfinished."""
+        letters, words, pending = split(state)
         sep = torch.full((len(words),), SEP_TEXT, device=self.device)
-        return self._push_words(words, sep)
+        return torch.cat([letters, self._push_words(words, sep), pending[:, None]], dim=1)
 
     def read_texts(self, texts: Sequence[Sequence[int]]) -> torch.Tensor:
         """[B, STATE_WIDTH] states after whole texts, from as much of their ends as can matter.
@@ -196,7 +197,7 @@ class TextWindows:
 
     def _push_words(self, window: torch.Tensor, text: torch.Tensor) -> torch.Tensor:
         # Runs of separators count once.
-        repeats = self._words.opens_with_sep[text] & (window[:, -1] == SEP_VALUE)
+        repeats = self._words.opens_with_sep[text] & (window[:, 0] == SEP_VALUE)
         skip = repeats.long()
         return self._push(
             window, self._words, self._words.first[text] + skip, self._words.length[text] - skip
@@ -207,10 +208,11 @@ class TextWindows:
     ) -> torch.Tensor:
         """[B, width] the window moved on by ``length`` symbols from ``texts``, at ``first``."""
         width = window.shape[1]
-        place = self._steps[:width] + length[:, None]
-        kept = window.gather(1, place.clamp(max=width - 1))
-        added = texts.values[(place - width).clamp(min=0) + first[:, None]]
-        return torch.where(place < width, kept, added)
+        back = self._steps[:width] - length[:, None]
+        kept = window.gather(1, back.clamp(min=0))
+        # `back` is -1 for the first symbol of the text, and less for later ones.
+        added = texts.values[first[:, None] - 1 - back.clamp(max=-1)]
+        return torch.where(back >= 0, kept, added)
 
     def _pending_after(self, pending: torch.Tensor, token: torch.Tensor) -> torch.Tensor:
         missing = pending >> MISSING_SHIFT & 3
@@ -236,12 +238,12 @@ class TextWindows:
         text = fold_bytes(data)
         words = text if text[:1] == SEP else SEP + text
         state = np.zeros(STATE_WIDTH, np.int64)
-        for symbols, end, width in (
-            (letters_of(text), LETTERS_WIDTH, LETTERS_WIDTH),
-            (words, LETTERS_WIDTH + WORDS_WIDTH, WORDS_WIDTH),
+        for symbols, begin, width in (
+            (letters_of(text), 0, LETTERS_WIDTH),
+            (words, LETTERS_WIDTH, WORDS_WIDTH),
         ):
             values = RaggedSymbols.of([symbols[-width:]]).values
-            state[end - len(values) : end] = values
+            state[begin : begin + len(values)] = values[::-1]
         state[-1] = pending_after(data)
         return state
 
