@@ -8,6 +8,7 @@ Proxy and engine share a folder of bundles; each bundle is a folder named by its
                    /phrases.safetensors  target [n] int32, hard [n] bool
                    /tenants.json         API keys as sha256, exemptions
                    /examples.safetensors unit sentence vectors [n, d] float32, targets [n] int32
+                   /verbatim.safetensors Bloom filters of protected texts; see guard/verbatim.py
 
 A bundle is written beside its place and renamed into it, so a reader sees all of it or none. It
 holds the protected phrases in clear: it is written readable by its owner and group only.
@@ -32,8 +33,9 @@ from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from guard.errors import BundleError
+from guard.verbatim import RunFilter, RunFilters
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 # The phrase that every bundle forbids for the canary's own target; see guard/plan.py.
 CANARY_TARGET: Final = "_canary"
 CANARY_PHRASE: Final = "unlearn guard canary"
@@ -139,6 +141,7 @@ class Bundle:
         examples: [n, d] float32, rows of unit length, the encoder's vectors of example prompts.
         example_targets: [n] int32, index of the target of each row.
         encoder: digest of the encoder that made ``examples``; another encoder must not be used.
+        verbatim: what keeps answers from repeating protected texts.
     """
 
     digest: str
@@ -149,6 +152,7 @@ class Bundle:
     encoder: str = ""
     examples: npt.NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0), np.float32))
     example_targets: npt.NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
+    verbatim: RunFilters = field(default_factory=lambda: RunFilters.of([]))
 
     def index_of(self, target_id: str) -> int:
         """Position of a target in ``targets``.
@@ -177,10 +181,14 @@ def write_bundle(
     encoder: str = "",
     examples: npt.NDArray[np.float32] | None = None,
     example_targets: npt.NDArray[np.int32] | None = None,
+    verbatim: Sequence[tuple[int, RunFilter]] = (),
 ) -> Bundle:
     """Write a bundle below ``root`` (made if absent) and return it as it will be loaded.
 
     The canary's target and phrase are added; the same content gives the same digest.
+
+    Args:
+        verbatim: index of a target and its filter, at most one for each target.
     """
     canary = BundleTarget(
         id=CANARY_TARGET, title="canary", reason="safety", owner="", mode="enforce",
@@ -199,6 +207,7 @@ def write_bundle(
         "phrases.safetensors": save_tensors({"target": table.target, "hard": table.hard}),
         "tenants.json": canonical_json([asdict(t) for t in tenants]),
         "examples.safetensors": save_tensors({"examples": vectors, "targets": owners}),
+        "verbatim.safetensors": save_tensors(RunFilters.of(verbatim).arrays()),
     }
     manifest = canonical_json(
         {
@@ -268,6 +277,7 @@ def load_bundle(root: Path, digest: str) -> Bundle:
         encoder=manifest["encoder"],
         examples=tensors["examples"],
         example_targets=tensors["targets"],
+        verbatim=RunFilters(**load_tensors(members["verbatim.safetensors"])),
     )
 
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Final, Literal
 
 import numpy as np
@@ -79,7 +79,8 @@ def run_keys(document: Int64Array, length: int) -> Iterator[Int64Array]:
         document: [n] hashes of the words of one text.
     """
     salt = np.int64(run_salt(length))
-    scale, inverse = powers(_CHUNK + length), inverse_powers(_CHUNK + length)
+    widest = min(len(document), _CHUNK + length)
+    scale, inverse = powers(widest), inverse_powers(widest)
     for first in range(0, len(document) - length + 1, _CHUNK):
         part = document[first : first + _CHUNK + length - 1]
         # The hash of a run is the difference of two prefixes, each scaled back to its own end.
@@ -231,6 +232,10 @@ class RunFilters:
     def __len__(self) -> int:
         """How many filters there are."""
         return len(self.target)
+
+    def arrays(self) -> dict[str, npt.NDArray[np.generic]]:
+        """All of it by name, for storing."""
+        return {each.name: getattr(self, each.name) for each in fields(self)}
 
     def same_as(self, other: RunFilters) -> bool:
         """Whether both hold the same runs for the same places among the targets."""

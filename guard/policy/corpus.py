@@ -14,7 +14,6 @@ from typing import Final
 
 import numpy as np
 
-from guard.errors import PolicyError
 from guard.hashing import Int64Array, finish, inverse_powers, powers, symbol_values
 from guard.normalise import SEP, fold
 from guard.policy.model import Place
@@ -61,10 +60,11 @@ def read_corpus(files: Sequence[Path], place: Place) -> list[Int64Array]:
         PolicyError: a file cannot be read, is not UTF-8, or all are too long together.
     """
     documents = []
+    folding = Folding()
     left = MAX_CORPUS_WORDS
     for path in files:
         parts = [np.zeros(0, np.int64)]
-        for words in _hashes_of(path, place):
+        for words in _hashes_of(path, folding, place):
             parts.append(words)
             left -= len(words)
             if left < 0:
@@ -75,8 +75,8 @@ def read_corpus(files: Sequence[Path], place: Place) -> list[Int64Array]:
     return documents
 
 
-def _hashes_of(path: Path, place: Place) -> Iterator[Int64Array]:
-    hasher = WordHasher()
+def _hashes_of(path: Path, folding: Folding, place: Place) -> Iterator[Int64Array]:
+    hasher = WordHasher(folding)
     try:
         with path.open(encoding="utf-8-sig", newline="") as text:
             while block := text.read(_BLOCK):
@@ -92,14 +92,15 @@ def _hashes_of(path: Path, place: Place) -> Iterator[Int64Array]:
 class WordHasher:
     """Reads a text, piece by piece, as hashes of its normalised words."""
 
-    def __init__(self) -> None:
+    def __init__(self, folding: Folding) -> None:
+        self._folding = folding
         # [m] values of the symbols of a word that the text so far ends with
         self._open = np.zeros(0, np.int64)
 
     def feed(self, text: str) -> Int64Array:
         """[n] hashes of the words that this piece ends, in order."""
         codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
-        values = np.concatenate([self._open, _FOLDING.values_of(codes)])
+        values = np.concatenate([self._open, self._folding.values_of(codes)])
         (seps,) = np.nonzero(values == _SEP_VALUE)
         last = int(seps[-1]) + 1 if len(seps) else 0
         self._open = values[last:]
@@ -123,7 +124,7 @@ def _word_hashes(values: Int64Array) -> Int64Array:
     return finish((before[ends] - before[starts]) * powers(len(values))[ends - 1])
 
 
-class _Folding:
+class Folding:
     """What code points fold to, as symbol values; a table that fills as code points turn up."""
 
     _UNKNOWN: Final = -1
@@ -149,7 +150,8 @@ class _Folding:
             return self._symbols[first]
         ends = np.cumsum(count, dtype=np.int64)
         steps = np.arange(ends[-1] if len(ends) else 0) - np.repeat(ends - count, count)
-        return self._symbols[np.repeat(first, count) + steps]
+        places: Int64Array = np.repeat(first, count) + steps
+        return self._symbols[places]
 
     def _learn(self, codes: list[int]) -> None:
         forms = [fold(chr(code)) for code in codes]
@@ -160,6 +162,3 @@ class _Folding:
         letters = np.frombuffer("".join(forms).encode("utf-32-le"), np.uint32).astype(np.int64)
         values = np.where(letters == ord(SEP), _SEP_VALUE, symbol_values(letters))
         self._symbols = np.concatenate([self._symbols, values])
-
-
-_FOLDING: Final = _Folding()

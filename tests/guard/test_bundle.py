@@ -23,6 +23,8 @@ from guard.bundle import (
     write_bundle,
 )
 from guard.errors import BundleError
+from guard.verbatim import RunFilters
+from tests.guard.words import filter_of
 
 TARGET = BundleTarget(
     id="harbor-novels",
@@ -46,8 +48,17 @@ CONTENT: dict[str, Any] = {
     "encoder": "e" * 64,
     "examples": np.eye(3, 4, dtype=np.float32),
     "example_targets": np.zeros(3, np.int32),
+    "verbatim": [(0, filter_of(["the lanterns of saltgate burn"], 2))],
 }
-MEMBERS = ["manifest.json", "targets.json", "phrases.json", "tenants.json", "examples.safetensors"]
+MEMBERS = [
+    "manifest.json",
+    "targets.json",
+    "phrases.txt",
+    "phrases.safetensors",
+    "tenants.json",
+    "examples.safetensors",
+    "verbatim.safetensors",
+]
 
 
 def write(root: Path, **changes: Any) -> Bundle:
@@ -65,6 +76,7 @@ def test_what_was_written_is_what_is_loaded(tmp_path: Path) -> None:
     np.testing.assert_array_equal(bundle.example_targets, CONTENT["example_targets"])
     assert bundle.examples.dtype == np.float32
     assert bundle.example_targets.dtype == np.int32
+    assert bundle.verbatim.same_as(RunFilters.of(CONTENT["verbatim"]))
 
 
 def test_an_empty_policy_makes_a_bundle_that_holds_the_canary_alone(tmp_path: Path) -> None:
@@ -119,6 +131,9 @@ def test_the_digest_does_not_depend_on_the_process(tmp_path: Path) -> None:
         {"encoder": "f" * 64},
         {"examples": -CONTENT["examples"]},
         {"example_targets": np.array([0, 0, 1], np.int32)},
+        {"verbatim": []},
+        {"verbatim": [(0, filter_of(["the lanterns of saltgate burn"], 3))]},
+        {"verbatim": [(0, filter_of(["the lanterns of saltgate shine"], 2))]},
     ],
     ids=lambda changes: next(iter(changes)),
 )
@@ -160,7 +175,7 @@ def test_a_member_of_another_bundle_is_refused(tmp_path: Path, member: str) -> N
     digest = write(tmp_path).digest
     other = write(
         tmp_path, targets=[replace(TARGET, title="x")], phrases=[], tenants=[], examples=None,
-        example_targets=None,
+        example_targets=None, verbatim=[],
     ).digest  # fmt: skip
     (tmp_path / digest / member).write_bytes((tmp_path / other / member).read_bytes())
     with pytest.raises(BundleError, match=f"`{member}`"):
@@ -189,7 +204,7 @@ def test_a_bundle_of_another_format_is_refused(tmp_path: Path) -> None:
     digest = hashlib.sha256(manifest).hexdigest()
     (tmp_path / digest).mkdir()
     (tmp_path / digest / "manifest.json").write_bytes(manifest)
-    with pytest.raises(BundleError, match="format 99, not 1"):
+    with pytest.raises(BundleError, match="format 99, not 3"):
         load_bundle(tmp_path, digest)
 
 

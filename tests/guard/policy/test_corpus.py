@@ -1,0 +1,78 @@
+"""A corpus read by table is a corpus read by the one normalisation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from guard.errors import PolicyError
+from guard.normalise import SEP, normalise
+from guard.policy import corpus
+from guard.policy.corpus import Folding, WordHasher, corpus_files, read_corpus
+from guard.policy.model import Place
+from guard.policy.source import Source
+from guard.verbatim import run_key
+from tests.guard.words import word_hash, words_of
+
+PLACE = Place(Source("policy.yaml", {}, {}), ("forbid", "verbatim", "corpus"))
+# Characters that fold to nothing, to several symbols, to words of their own, and to separators.
+TEXTS = st.text("aabÉ½ﬁß\u0301\u200b東 .,-\n*\u0e01", max_size=40)
+
+
+@given(st.lists(TEXTS, max_size=5))
+def test_words_are_those_of_the_normalised_text_however_it_is_cut(pieces: list[str]) -> None:
+    hasher = WordHasher(Folding())
+    hashes = [h for piece in pieces for h in hasher.feed(piece).tolist()]
+    hashes += hasher.flush().tolist()
+    words = normalise("".join(pieces)).split(SEP)
+    assert hashes == [word_hash(word) for word in words if word]
+
+
+def test_a_file_is_read_in_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(corpus, "_BLOCK", 3)
+    path = tmp_path / "a.txt"
+    path.write_text("\ufeffThe  Captain’s naïve\nlast-born")
+    (document,) = read_corpus([path], PLACE)
+    assert document.tolist() == [word_hash(w) for w in words_of("the captain s naive last born")]
+
+
+def test_files_are_found_by_pattern_sorted_and_once(tmp_path: Path) -> None:
+    for name in ("b.txt", "a.txt", "sub/c.txt", "notes.md"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("x")
+    (tmp_path / "d.txt").mkdir()
+    found = corpus_files(tmp_path, ["*.txt", "**/*.txt"], PLACE)
+    assert [path.relative_to(tmp_path).as_posix() for path in found] == [
+        "a.txt", "b.txt", "sub/c.txt",
+    ]  # fmt: skip
+    outside = corpus_files(tmp_path / "sub", [str(tmp_path / "a.txt")], PLACE)
+    assert outside == [tmp_path / "a.txt"]
+
+
+def test_a_pattern_without_a_file_is_an_error_that_names_it(tmp_path: Path) -> None:
+    with pytest.raises(PolicyError, match=r"no file matches `\*\.txt`"):
+        corpus_files(tmp_path, ["*.txt"], PLACE)
+
+
+def test_bytes_that_are_no_utf8_are_an_error_that_names_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "latin.txt"
+    path.write_bytes(b"caf\xe9")
+    with pytest.raises(PolicyError, match=r"latin\.txt`: cannot be read \(not UTF-8 text\)"):
+        read_corpus([path], PLACE)
+
+
+def test_a_corpus_that_no_filter_could_hold_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(corpus, "MAX_CORPUS_WORDS", 3)
+    path = tmp_path / "a.txt"
+    path.write_text("one two three four")
+    with pytest.raises(PolicyError, match="more than 3 words"):
+        read_corpus([path], PLACE)
+
+
+def test_words_of_one_text_have_keys_of_their_own() -> None:
+    assert run_key([word_hash("a"), word_hash("b")]) != run_key([word_hash("ab")])
