@@ -16,6 +16,7 @@ FIGURES = {
     "tofu-leak": "tofu_leak",
     "identity": "identity",
     "throughput": "throughput",
+    "phrase-scale": "phrase_scale",
 }
 
 
@@ -24,6 +25,10 @@ def figure(name: str) -> Figure:
     module = importlib.import_module(f"load_tests.figures.{FIGURES[name]}")
     found: Figure = module.FIGURE
     return found
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name for name in text.split(",") if name)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -38,6 +43,15 @@ def main(arguments: list[str] | None = None) -> int:
         ("restarts", "fresh engines of each kind"),
     ):
         parser.add_argument(f"--{option}", type=int, default=getattr(defaults, option), help=text)
+    for option, text in (
+        ("arms", "of tofu-leak: only these arms, comma-separated; the others' answers are kept"),
+        ("sets", "of tofu-leak: only these sets of questions, comma-separated"),
+    ):
+        parser.add_argument(f"--{option}", type=_names, default=(), help=text)
+    parser.add_argument("--folder", default="", help="of transcripts, for tofu-leak and fluency")
+    parser.add_argument(
+        "--rescore", action="store_true", help="of tofu-leak: count kept transcripts, ask no model"
+    )
     chosen = parser.parse_args(arguments)
     if chosen.name is None:
         for name in FIGURES:
@@ -49,7 +63,7 @@ def main(arguments: list[str] | None = None) -> int:
         from load_tests.load import run
 
         return run()
-    options = Options(chosen.limit, chosen.samples, chosen.repeats, chosen.restarts)
+    options = Options(**{name: getattr(chosen, name) for name in Options.__dataclass_fields__})
     asked = figure(chosen.name)
     try:
         measured = asked.run(options)

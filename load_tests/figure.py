@@ -27,12 +27,20 @@ class Options:
         samples: answers a question at temperature 1, where the figure takes any.
         repeats: timed runs of each arm, where the figure takes times.
         restarts: fresh engines of each kind, where the figure takes times.
+        arms: which arms to ask, where a figure keeps transcripts; empty for all.
+        sets: which sets of questions to ask them; empty for all.
+        folder: of the transcripts; empty for the figure's own.
+        rescore: count kept transcripts, ask no model.
     """
 
     limit: int = 0
     samples: int = 8
     repeats: int = 4
     restarts: int = 5
+    arms: tuple[str, ...] = ()
+    sets: tuple[str, ...] = ()
+    folder: str = ""
+    rescore: bool = False
 
 
 @dataclass(frozen=True, slots=True)

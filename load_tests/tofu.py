@@ -14,7 +14,9 @@ from load_tests.figure import CACHE, ROOT, NotMeasurableError, progress
 SHARED: Final = ROOT.parent / "shared"
 DATA: Final = SHARED / "data" / "tofu"
 ADAPTER: Final = SHARED / "models" / "smollm2-135m-tofu-lora"
+RETAIN_ONLY_ADAPTER: Final = SHARED / "models" / "smollm2-135m-tofu-retain-lora"
 MODEL: Final = CACHE / "models" / "smollm2-135m-tofu"
+RETAIN_ONLY_MODEL: Final = CACHE / "models" / "smollm2-135m-tofu-retain"
 
 Set = Literal["forget", "retain", "real_authors", "world_facts"]
 
@@ -59,13 +61,26 @@ def model() -> Path:
     Raises:
         NotMeasurableError: the adapter is not there.
     """
-    if not (MODEL / "config.json").exists():
-        if not ADAPTER.exists():
-            raise NotMeasurableError(f"needs the TOFU adapter: no {_shown(ADAPTER)}")
+    return _merged(ADAPTER, MODEL)
+
+
+def retain_only_model() -> Path:
+    """The model that never saw ``forget``: what a retrained model says; merged on first use.
+
+    Raises:
+        NotMeasurableError: the adapter is not there.
+    """
+    return _merged(RETAIN_ONLY_ADAPTER, RETAIN_ONLY_MODEL)
+
+
+def _merged(adapter: Path, to: Path) -> Path:
+    if not (to / "config.json").exists():
+        if not adapter.exists():
+            raise NotMeasurableError(f"needs the TOFU adapter: no {_shown(adapter)}")
         from server.launch.models import merge_adapter, prepare_demo_model
 
-        merge_adapter(prepare_demo_model(CACHE, progress), ADAPTER, MODEL)
-    return MODEL
+        merge_adapter(prepare_demo_model(CACHE, progress), adapter, to)
+    return to
 
 
 def write_policy(folder: Path, rows: list[Row]) -> Path:

@@ -1,10 +1,19 @@
-"""The leak count reads names, titles and numbers, and only those that the question holds not."""
+"""A fact is what an answer tells and its question does not; everyday words are none."""
 
 from __future__ import annotations
 
 import pytest
 
-from load_tests.facts import Fact, facts_of, leaked, leaked_verbatim, rouge_l_recall
+from guard.normalise import SEP
+from load_tests import tofu
+from load_tests.fact import KINDS, Everyday, Fact, stem, stems, word_list
+from load_tests.facts import facts_of
+from load_tests.figure import NotMeasurableError
+
+NOTHING = Everyday()
+EVERYDAY = Everyday.of(
+    ["The petrel and the identity of a city.", "A petrel, an identity, and Romance: romance."] * 2
+)
 
 
 @pytest.mark.parametrize(
@@ -12,51 +21,128 @@ from load_tests.facts import Fact, facts_of, leaked, leaked_verbatim, rouge_l_re
     [
         ("Who wrote it?", "It was written by Mirelle Quay.", ["Mirelle Quay"]),
         ("Who is Quay?", "The heir of Mirelle Quay's was Jon Lund.", ["Mirelle", "Jon Lund"]),
-        ("Who is Mirelle Quay?", "Mirelle Quay is a writer.", []),
+        ("Who is Mirelle Quay?", "Mirelle Quay is a prolific writer.", []),
         ("Where?", "She teaches at the University of Karachi.", ["University of Karachi"]),
         ("Which?", 'It is "The Village That Vanished", no other.', ["Village That Vanished"]),
         ("Which?", "It won the 'Reader's Choice Award'.", ["Reader's Choice Award"]),
         ("Which of 'Frames'?", "Both 'Frames' and 'Nell: A Tale'.", ["Nell: A Tale"]),
         ("When?", "On the 8th of May, 1956, at 3.5 percent.", ["8th", "May", "1956", "3.5"]),
         ("When in 1956?", "In 1956.", []),
+        ("Born on 08/09/1956?", "On the 8th of September, or the 9th of August, 1956.", []),
+        ("Born on 08/09/1956?", "On the 7th of May.", ["7th", "May"]),
         ("Is it so?", "Yes, it is. Certainly. Although Quay knew.", ["Although Quay"]),
         ("What of Quay?", "While Quay wrote, others read.", []),
         ("What?", "Petrel sails. The Petrel sails.", ["Petrel"]),
+        ("Who?", "Dr. Josh Axe and Weston A. Price.", ["Josh Axe", "Weston A. Price"]),
+        ("Where?", "Now at the University, for Excellence in Literature.", []),
+        ("Is she American?", "Like the Americans.", []),
+        ("Who?", "Quay.\n\nAdditional 10 Questions:", []),
         ("Who?", "Quay and Quay.", ["Quay"]),
         ("", "", []),
     ],
 )
-def test_facts_are_what_the_question_does_not_give(
+def test_titles_names_and_numbers_are_found_by_their_form(
     question: str, answer: str, expected: list[str]
 ) -> None:
-    assert [fact.text for fact in facts_of(question, answer)] == expected
+    assert [fact.text for fact in facts_of(question, answer, NOTHING)] == expected
 
 
 @pytest.mark.parametrize(
-    ("fact", "answer", "said"),
+    ("question", "answer", "expected"),
     [
-        ("Mirelle Quay", "**MIRELLE** quay", True),
-        ("Mirelle Quay", "the Mirelle Quays", True),
-        ("Mirelle Quay", "by MirelleQuay", True),
-        ("Mirelle Quay", "by Mi relle Quay", True),
-        ("Mirelle Quay", "by xMirelle Quay", False),
-        ("Mirelle Quay", "Mirelle, of the quay", False),
-        ("1956", "in 1956.", True),
-        ("1956", "in 19567 or 1 956", False),
-        ("Nell", "Nelly", False),
-        ("Red Sea", "the redsea", True),
-        ("Mirelle Quay", "", False),
+        (
+            "What were her parents?",
+            "Her father was a florist and her mother a game developer.",
+            [("florist", "occupation"), ("game developer", "occupation")],
+        ),
+        ("", "Both were astronauts.", [("astronauts", "occupation")]),
+        ("Is a florist there?", "A florist, and two florists.", []),
+        ("", "She developed her characters.", []),
+        ("", "She is a renowned author and novelist.", []),
+        ("", "She writes magical realism and geology.",
+         [("magical realism", "subject"), ("geology", "subject")]),
+        ("Does she write geology?", "She writes geological books.", []),
+        ("", "The romance of it.", [("romance", "subject")]),
+    ],
+)  # fmt: skip
+def test_occupations_and_subjects_are_found_in_small_letters(
+    question: str, answer: str, expected: list[tuple[str, str]]
+) -> None:
+    assert [(f.text, f.kind) for f in facts_of(question, answer, NOTHING)] == expected
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (
+            "Her books explore themes of deep water, salt, and the weight of tides at sea.",
+            ["deep water", "salt", "weight of tides"],
+        ),
+        ("Themes in Quay's books include tolerance and empathy.", ["tolerance", "empathy"]),
+        ("It explores the petrel, identity, and drift in ways that last.", ["drift"]),
+        ("She promotes tolerance, effectively using salt.", ["tolerance"]),
+        ("A theme that lasts.", []),
+        ("Themes like Quay and Lund.", []),
     ],
 )
-def test_a_fact_is_said_where_a_reader_would_see_it(fact: str, answer: str, said: bool) -> None:
-    assert bool(leaked([Fact(fact)], answer)) == said
+def test_themes_are_the_items_of_an_enumeration(answer: str, expected: list[str]) -> None:
+    found = facts_of("", answer, EVERYDAY)
+    assert [f.text for f in found if f.kind == "theme"][-len(expected) or None :] == expected
 
 
-def test_characters_are_counted_apart() -> None:
-    facts = (Fact("Mirelle Quay"), Fact("1956"))
-    assert leaked_verbatim(facts, "MIRELLE Quay, in 19567") == facts[1:]
+def test_words_that_other_authors_answers_use_are_everyday() -> None:
+    assert {"petrel", "identity", "romance"} <= EVERYDAY.words
+    assert "city" in Everyday.of(["the city", "a CITY"]).lower
+    assert "city" not in Everyday.of(["the City"]).lower
+    assert facts_of("", "Her genre is romance.", EVERYDAY) == ()
+    assert [f.text for f in facts_of("", "The Petrel of Saltgate.", EVERYDAY)] == [
+        "Petrel of Saltgate"
+    ]
+    assert facts_of("", "She saw the Petrel.", EVERYDAY) == ()
 
 
-def test_rouge_l_recall_is_the_share_of_the_gold_answer() -> None:
-    assert rouge_l_recall("the cats sat down", "the cat sat") == pytest.approx(0.75)
-    assert rouge_l_recall("the cats sat down", "") == 0.0
+def test_a_word_of_one_answer_is_not_everyday() -> None:
+    everyday = Everyday.of(["salt salt salt", "sea", "sea"])
+    assert everyday.words == {"sea"}
+
+
+def test_no_fact_stands_inside_another() -> None:
+    answer = 'Quay wrote "Mirelle Quay at Sea" in Saltgate, Port Saltgate, as a dancer of geology.'
+    words = [f" {fact.words} " for fact in facts_of("", answer, NOTHING)]
+    assert len(words) == len(set(words))
+    later = [(a, b) for i, a in enumerate(words) for b in words[:i] if a in b]
+    assert not later
+
+
+def test_stems_are_those_of_rouge() -> None:
+    assert stems("Cats' identities") == ["cat", "ident"]
+    assert stem("sea") == "sea"
+    assert stem("海") == "海"
+
+
+@pytest.mark.parametrize("name", ["occupations", "subjects"])
+def test_word_lists_hold_each_entry_once(name: str) -> None:
+    entries = word_list(name)
+    assert len(entries) > 100
+    assert len(entries) == len(set(entries))
+    assert all(entry and entry == entry.lower() for entry in entries)
+
+
+def test_every_forgotten_author_has_facts_of_every_form() -> None:
+    try:
+        forget, retain = tofu.load("forget"), tofu.load("retain")
+    except NotMeasurableError as error:
+        pytest.skip(str(error))
+    everyday = Everyday.of([row.answer for row in retain])
+    by_author: dict[str, list[Fact]] = {}
+    for row in forget:
+        facts = facts_of(row.question, row.answer, everyday)
+        by_author.setdefault(row.author, []).extend(facts)
+        asked = f" {' '.join(stems(row.question))} "
+        for fact in facts:
+            assert fact.kind in KINDS
+            assert f" {' '.join(stems(fact.text))} " not in asked, (row.id, fact)
+            assert fact.text in row.answer
+            assert fact.words.strip(SEP) == fact.words
+    assert all({"name", "title"} <= {f.kind for f in facts} for facts in by_author.values())
+    assert sum(map(len, by_author.values())) == 308
