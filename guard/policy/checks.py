@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Final
 
 from guard.errors import PolicyError
 from guard.normalise import SEP, normalise
 from guard.phrases import PhraseSearch
+from guard.policy.corpus import repeats
 from guard.policy.model import Place, PolicyTarget, PolicyWarning
 from guard.policy.schema import Phrase, TenantEntry
 from guard.policy.words import is_common_word
@@ -16,6 +18,12 @@ from guard.policy.words import is_common_word
 # Letters and digits of a phrase or alias, below which it is refused, or warned of.
 _TOO_SHORT: Final = 2
 _RISKY: Final = 3
+
+# Bound of `verbatim` below which runs stop being a text's own.
+_FEW_WORDS: Final = 5
+_MARKED_UP: Final = frozenset(
+    {".csv", ".htm", ".html", ".json", ".jsonl", ".tsv", ".xml", ".yaml", ".yml"}
+)
 
 Problem = PolicyError | PolicyWarning
 
@@ -97,14 +105,22 @@ def _check_forbidding(target: PolicyTarget, complete: bool) -> Iterator[Problem]
     hard = [p if isinstance(p, str) else p.text for p in spec.forbid.phrases
             if isinstance(p, str) or p.strength == "hard"]  # fmt: skip
     hard += target.extracted
-    if not spec.forbid.phrases and not target.extracted:
+    verbatim = spec.forbid.verbatim
+    if not spec.forbid.phrases and not target.extracted and verbatim is None:
         if spec.forbid.always:
-            yield forbid.error("`always` has no phrase to hold", "add `forbid.phrases`")
+            yield forbid.error("`always` has nothing to hold", "add `forbid.phrases`")
         elif target.respond == "suppress" and spec.forbid.extract is None:
             yield forbid.error(
                 "has nothing to forbid, so `suppress` would change no answer",
-                "add `forbid.phrases` or `forbid.extract`, or set `respond: refuse`",
+                "add `forbid.phrases`, `forbid.extract` or `forbid.verbatim`, or set"
+                " `respond: refuse`",
             )
+    if verbatim is not None and verbatim.words < _FEW_WORDS:
+        yield forbid.at("verbatim", "words").warning(
+            f"runs of {verbatim.words + 1} words also stand in unrelated texts, whose answers will"
+            " read oddly",
+            f"allow at least {_FEW_WORDS} words, unless the corpus is small",
+        )
     if complete and spec.forbid.extract is not None and not target.extracted:
         yield forbid.at("extract").error(
             "found no key facts in the answers", "check that the answers hold names or numbers"
@@ -116,6 +132,25 @@ def _check_forbidding(target: PolicyTarget, complete: bool) -> Iterator[Problem]
             f"the refusal itself says the forbidden phrase `{said}`", "word it without the phrase"
         )
         break
+    if target.verbatim is not None and repeats(target.verbatim, spec.refusal):
+        yield target.place.at("refusal").error(
+            f"the refusal itself repeats more than {target.verbatim.words} words of the corpus",
+            "word it otherwise",
+        )
+
+
+def check_corpus(files: Sequence[Path], place: Place) -> Iterator[PolicyWarning]:
+    """Files of a corpus that are likely no plain text.
+
+    Args:
+        place: the policy field that names the files.
+    """
+    for path in files:
+        if path.suffix.lower() in _MARKED_UP:
+            yield place.warning(
+                f"`{path}` is read as plain text, field names and markup included",
+                "give the protected text alone, as a .txt file",
+            )
 
 
 def check_unique_ids(targets: Sequence[tuple[str, Place]]) -> Iterator[PolicyError]:

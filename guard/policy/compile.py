@@ -1,4 +1,6 @@
-"""A policy to a bundle: normalised aliases and phrases, example vectors, calibrated thresholds."""
+"""A policy to a bundle: normalised aliases and phrases, filters of protected texts, example
+vectors, calibrated thresholds.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +20,7 @@ from guard.policy.load import load_policy
 from guard.policy.model import Policy, PolicyTarget
 from guard.policy.problems import InvalidPolicyError
 from guard.policy.schema import Phrase
+from guard.verbatim import RunFilter
 from guard.windows import windows
 
 # Texts to unit rows [n, d].
@@ -34,6 +37,7 @@ class CompiledTarget:
 
     id: str
     phrases: int
+    corpus_words: int
     aliases: int
     examples: int
     threshold: float
@@ -69,11 +73,14 @@ def compile_loaded(
     targets: list[BundleTarget] = []
     phrases: list[BundlePhrase] = []
     compiled: list[CompiledTarget] = []
+    verbatim: list[tuple[int, RunFilter]] = []
     rows: list[npt.NDArray[np.float32]] = []
     owners: list[int] = []
     for index, target in enumerate(policy.targets):
         own = target_phrases(target)
         phrases += [BundlePhrase(text, index, strength) for text, strength in own.items()]
+        if target.verbatim is not None:
+            verbatim.append((index, target.verbatim))
         examples, threshold, calibration = vectors.of(target)
         rows += list(examples)
         owners += [index] * len(examples)
@@ -81,7 +88,13 @@ def compile_loaded(
         targets.append(bundled)
         compiled.append(
             CompiledTarget(
-                bundled.id, len(own), len(bundled.aliases), len(examples), threshold, calibration
+                bundled.id,
+                len(own),
+                target.verbatim.corpus_words if target.verbatim else 0,
+                len(bundled.aliases),
+                len(examples),
+                threshold,
+                calibration,
             )
         )
     bundle = write_bundle(
@@ -96,6 +109,7 @@ def compile_loaded(
         encoder=encoder if rows else "",
         examples=np.stack(rows).astype(np.float32) if rows else None,
         example_targets=np.array(owners, np.int32) if rows else None,
+        verbatim=verbatim,
     )
     return Compiled(bundle, tuple(compiled))
 

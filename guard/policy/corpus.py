@@ -17,7 +17,7 @@ import numpy as np
 from guard.hashing import Int64Array, finish, inverse_powers, powers, symbol_values
 from guard.normalise import SEP, fold
 from guard.policy.model import Place
-from guard.verbatim import MAX_CORPUS_WORDS
+from guard.verbatim import FORBIDDEN, MAX_CORPUS_WORDS, RunFilter, run_keys, run_length
 
 # Characters read at a time.
 _BLOCK: Final = 1 << 20
@@ -38,6 +38,7 @@ def corpus_files(folder: Path, patterns: Sequence[str], place: Place) -> list[Pa
     """
     found: dict[Path, None] = {}
     for pattern in patterns:
+        # A pattern that is no path at all, such as one with a NUL, matches nothing.
         names = glob.glob(pattern, root_dir=folder, recursive=True)  # noqa: PTH207 - takes absolute patterns too
         files = sorted(path for name in names if (path := folder / name).is_file())
         if not files:
@@ -73,6 +74,14 @@ def read_corpus(files: Sequence[Path], place: Place) -> list[Int64Array]:
                 )
         documents.append(np.concatenate(parts))
     return documents
+
+
+def repeats(corpus: RunFilter, text: str) -> bool:
+    """Whether a text holds a run that a corpus forbids."""
+    hasher = WordHasher(Folding())
+    words = np.concatenate([hasher.feed(text), hasher.flush()])
+    length = run_length(FORBIDDEN, corpus.words)
+    return any(corpus.holds(keys).any() for keys in run_keys(words, length))
 
 
 def _hashes_of(path: Path, folding: Folding, place: Place) -> Iterator[Int64Array]:

@@ -11,7 +11,8 @@ from typing import Any, Final, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from guard.errors import PolicyError
-from guard.policy.checks import Problem, check_target, check_tenants, check_unique_ids
+from guard.policy.checks import Problem, check_corpus, check_target, check_tenants, check_unique_ids
+from guard.policy.corpus import corpus_files
 from guard.policy.data import read_answers, read_prompts
 from guard.policy.extract import collect_key_facts
 from guard.policy.messages import translate
@@ -19,6 +20,8 @@ from guard.policy.model import Place, Policy, PolicyTarget, PolicyWarning
 from guard.policy.problems import InvalidPolicyError
 from guard.policy.schema import Defaults, PolicyFile, Target, TenantEntry
 from guard.policy.source import MAX_BYTES, Source, read_yaml
+from guard.policy.verbatim import corpus_filter
+from guard.verbatim import RunFilter
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -157,6 +160,7 @@ class _Loader:
                 spec.detect.counterexamples, detect.at("counterexamples")
             ),
             extracted=self._facts(spec, place.at("forbid", "extract", "from")),
+            verbatim=self._verbatim(spec, place.at("forbid", "verbatim")),
         )
         complete = len(self.errors) == before
         self._sort(check_target(target, self.today, complete=complete))
@@ -187,6 +191,21 @@ class _Loader:
         except PolicyError as error:
             self.errors.append(error)
             return ()
+
+    def _verbatim(self, spec: Target, place: Place) -> RunFilter | None:
+        asked = spec.forbid.verbatim
+        if asked is None:
+            return None
+        patterns = [asked.corpus] if isinstance(asked.corpus, str) else asked.corpus
+        corpus = place.at("corpus")
+        try:
+            files = corpus_files(Path(place.source.file).parent, patterns, corpus)
+            self.files += files
+            self._sort(check_corpus(files, corpus))
+            return corpus_filter(files, asked.words, corpus)
+        except PolicyError as error:
+            self.errors.append(error)
+            return None
 
     def _data_file(self, given: str, place: Place) -> Path:
         path = Path(place.source.file).parent / given

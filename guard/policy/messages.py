@@ -21,6 +21,11 @@ _SHAPES: Final = {
     "string_type": ("must be text", "write text here, in quotes if it looks like something else"),
     "bool_type": ("must be true or false", "write `true` or `false`"),
     "float_type": ("must be a number", "write a number such as 0.005, without quotes"),
+    "int_type": ("must be a whole number", "write a number such as 8, without quotes"),
+    "patterns": (
+        "must be a file pattern or a list of them",
+        "write a pattern such as `data/book/*.txt`, or one `- pattern` a line",
+    ),
     "date_type": ("must be a date", "write it as YYYY-MM-DD"),
     "prompts": (
         "must be the path of a file or a list of prompts",
@@ -30,6 +35,11 @@ _SHAPES: Final = {
         "must be text, or text with a strength",
         "write the phrase (in quotes if it is a number), or `{text: ..., strength: soft}`",
     ),
+}
+_BOUNDS: Final = {
+    "greater_than": "above",
+    "greater_than_equal": "at least",
+    "less_than_equal": "at most",
 }
 _PATTERNS: Final = {
     "id": (
@@ -65,8 +75,8 @@ def _one(item: dict[str, Any], base: Place) -> PolicyError:
         return place.error("is empty", "give it a value, or remove the field")
     if kind == "string_too_long":
         return place.error(f"is longer than {context['max_length']} characters", "shorten it")
-    if kind in ("greater_than", "less_than_equal"):
-        bound = f"above {context['gt']}" if "gt" in context else f"at most {context['le']}"
+    if kind in _BOUNDS:
+        bound = " ".join((_BOUNDS[kind], *map(str, context.values())))
         return place.error(f"must be {bound}", "correct the number")
     problem, fix = _SHAPES.get(kind, (str(item["msg"]).lower(), "correct the value"))
     return place.error(problem, fix)
@@ -79,7 +89,7 @@ def _strip_tags(loc: tuple[str | int, ...]) -> FieldPath:
             return False
         before = loc[index - 1]
         in_list = isinstance(before, int) and loc[index - 2] == "phrases"
-        return in_list or before in ("examples", "counterexamples")
+        return in_list or before in ("examples", "counterexamples", "corpus")
 
     return tuple(part for index, part in enumerate(loc) if not is_tag(index))
 

@@ -9,6 +9,7 @@ from guard.bundle import Mode, OnError, Respond
 from guard.errors import PolicyError
 from guard.policy.schema import Target, TenantEntry
 from guard.policy.source import FieldPath, Source
+from guard.verbatim import RunFilter
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,7 @@ class PolicyTarget:
         mode: the target's own, or the policy's default.
         respond: the target's own, or the policy's default.
         extracted: key facts of ``forbid.extract``, in the answers' wording.
+        verbatim: the corpus of ``forbid.verbatim``, as a filter.
     """
 
     spec: Target
@@ -79,6 +81,7 @@ class PolicyTarget:
     examples: tuple[str, ...] = ()
     counterexamples: tuple[str, ...] = ()
     extracted: tuple[str, ...] = ()
+    verbatim: RunFilter | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
 from guard.bundle import ContextAction, Mode, OnError, Respond, Strength
+from guard.verbatim import MAX_WORDS, MIN_WORDS
 
 DEFAULT_REFUSAL: Final = "I can't help with that topic."
 DEFAULT_MAX_FALSE_POSITIVE_RATE: Final = 0.005
@@ -20,7 +21,6 @@ DEFAULT_MAX_FALSE_POSITIVE_RATE: Final = 0.005
 # What DESIGN asks of later versions: named here so that nobody believes it is enforced.
 UNENFORCED_FIELDS: Final = {
     ("forbid", "statements"): "list the names and terms that matter in `forbid.phrases`",
-    ("forbid", "verbatim"): "list the names and terms that matter in `forbid.phrases`",
 }
 UNENFORCED_VALUES: Final = {
     ("respond", "steer"): "use `suppress` or `refuse`",
@@ -64,6 +64,16 @@ Prompts = Annotated[
         _text_or("list"),
         custom_error_type="prompts",
         custom_error_message="must be the path of a file or a list of prompts",
+    ),
+]
+
+
+Patterns = Annotated[
+    Annotated[Name, Tag("text")] | Annotated[list[Name], Field(min_length=1), Tag("list")],
+    Discriminator(
+        _text_or("list"),
+        custom_error_type="patterns",
+        custom_error_message="must be a file pattern or a list of them",
     ),
 ]
 
@@ -155,6 +165,24 @@ class Extract(_Model):
     )
 
 
+class Verbatim(_Model):
+    """A protected text, which an answer may quote in short runs at most."""
+
+    corpus: Patterns = Field(
+        description="Pattern (from this file's folder) of the text files that hold it, such as"
+        " `data/book/*.txt`, or a list of patterns. Plain text in UTF-8; `**` matches folders too."
+        " Neither the bundle nor the engine keeps the text.",
+    )
+    words: int = Field(
+        ge=MIN_WORDS,
+        le=MAX_WORDS,
+        description="How many words of it an answer may say in a row: a run of one word more is"
+        " never completed. Words are compared without case, accents, punctuation and markdown, and"
+        " no run reaches over two files. In Chinese, Japanese, Thai and other scripts without"
+        " spaces each letter is a word.",
+    )
+
+
 class Forbid(_Model):
     """What an answer must not say."""
 
@@ -166,9 +194,12 @@ class Forbid(_Model):
     extract: Extract | None = Field(
         None, description="More phrases, taken from answers that must not be given."
     )
+    verbatim: Verbatim | None = Field(
+        None, description="A text of which an answer may repeat short runs of words at most."
+    )
     always: bool = Field(
         False,
-        description="Hold the phrases in every answer, whether the request was recognised or not.",
+        description="Hold all of this in every answer, whether the request was recognised or not.",
     )
 
 

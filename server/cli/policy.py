@@ -141,7 +141,18 @@ def _invalid(error: PolicyError) -> int:
 
 
 def _report(policy: Policy, compiled: Compiled, results: Sequence[PolicyTestResult]) -> None:
-    rows = [("target", "responds", "aliases", "phrases", "examples", "threshold", "tests passed")]
+    rows = [
+        (
+            "target",
+            "responds",
+            "aliases",
+            "phrases",
+            "corpus",
+            "examples",
+            "threshold",
+            "tests passed",
+        )
+    ]
     for target, made in zip(policy.targets, compiled.targets, strict=True):
         own = [result for result in results if result.target == made.id]
         passed = sum(result.passed for result in own)
@@ -151,6 +162,7 @@ def _report(policy: Policy, compiled: Compiled, results: Sequence[PolicyTestResu
                 target.respond if target.mode == "enforce" else "observe",
                 str(made.aliases),
                 str(made.phrases),
+                f"{made.corpus_words} words" if made.corpus_words else "-",
                 str(made.examples),
                 f"{made.threshold:.2f}" if made.examples else "-",
                 f"{passed} of {len(own)}" if own else "no tests",

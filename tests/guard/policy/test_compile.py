@@ -13,8 +13,10 @@ from guard.bundle import CANARY_TARGET, BundlePhrase, load_bundle
 from guard.policy.compile import compile_loaded, compile_policy, general_prompts
 from guard.policy.load import load_policy
 from guard.policy.problems import InvalidPolicyError
+from guard.verbatim import run_key
 from guard.windows import WINDOW
 from tests.guard.policy.writing import target, write, write_rows
+from tests.guard.words import word_hash, words_of
 
 
 def encode(texts: Sequence[str]) -> npt.NDArray[np.float32]:
@@ -62,6 +64,23 @@ def test_extracted_facts_join_the_written_phrases_and_leave_soft_ones_soft(tmp_p
         BundlePhrase("1987", 0, "soft"),
         BundlePhrase("mirelle quay of saltgate", 0, "hard"),
     ]
+
+
+def test_a_protected_text_becomes_a_filter_and_leaves_no_word_of_it(tmp_path: Path) -> None:
+    (tmp_path / "book.txt").write_text("Nobody rings the ninth bell of Saltgate twice.")
+    path = write(
+        tmp_path,
+        target(id="a"),
+        target(id="b", forbid={"verbatim": {"corpus": "book.txt", "words": 5}}),
+    )
+    bundle = compile_policy(path, tmp_path / "bundles", encode=None)
+    ((owner, made),) = bundle.verbatim.of_targets(range(3))
+    assert (owner, made.words, made.corpus_words) == (1, 5, 8)
+    run = [word_hash(word) for word in words_of("RINGS the ninth bell-of Saltgate")]
+    assert made.holds_one(run_key(run))
+    assert not made.holds_one(run_key(run[::-1]))
+    for member in (tmp_path / "bundles" / bundle.digest).iterdir():
+        assert b"ninth" not in member.read_bytes()
 
 
 def test_a_target_keeps_what_its_owner_wrote(tmp_path: Path) -> None:

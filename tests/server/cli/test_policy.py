@@ -49,18 +49,24 @@ def test_the_shipped_policies_are_valid_and_pass_their_tests(
 def test_a_table_shows_what_each_target_became(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    (tmp_path / "book.txt").write_text("the ninth bell of Saltgate rings")
     path = write(
         tmp_path,
         outcome_of(("Mirelle Quay?", "detected"), ("Who?", "clean")),
-        target(id="other", mode="observe"),
+        target(
+            id="other",
+            mode="observe",
+            forbid={"verbatim": {"corpus": "*.txt", "words": 5}},
+        ),
     )
     assert run("check", path) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == [
-        "target", "responds", "aliases", "phrases", "examples", "threshold", "tests", "passed",
+        "target", "responds", "aliases", "phrases", "corpus", "examples", "threshold", "tests",
+        "passed",
     ]  # fmt: skip
-    assert lines[1].split() == ["harbor", "suppress", "1", "1", "0", "-", "2", "of", "2"]
-    assert lines[2].split() == ["other", "observe", "1", "1", "0", "-", "no", "tests"]
+    assert lines[1].split() == ["harbor", "suppress", "1", "1", "-", "0", "-", "2", "of", "2"]
+    assert lines[2].split() == ["other", "observe", "1", "0", "6", "words", "0", "-", "no", "tests"]
 
 
 def test_a_failed_test_says_where_it_stands_and_what_to_do(
