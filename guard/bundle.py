@@ -4,8 +4,9 @@ Proxy and engine share a folder of bundles; each bundle is a folder named by its
 
     <root>/<digest>/manifest.json        sha256 of each member; the digest is the sha256 of this
                    /targets.json         what each target asks for
+                   /targets.txt          ids of the targets, one a line
                    /phrases.txt          normalised phrases, one a line, by target
-                   /phrases.safetensors  target [n] int32, hard [n] bool
+                   /phrases.safetensors  target [n] int32, hard [n] bool; until [n_targets] int32
                    /tenants.json         API keys as sha256, exemptions
                    /examples.safetensors unit sentence vectors [n, d] float32, targets [n] int32
                    /verbatim.safetensors Bloom filters of protected texts; see guard/verbatim.py
@@ -24,6 +25,7 @@ import secrets
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -36,6 +38,8 @@ from guard.errors import BundleError
 from guard.verbatim import RunFilter, RunFilters
 
 FORMAT: Final = 3
+# The last day of what does not expire.
+NEVER: Final = np.iinfo(np.int32).max
 # The phrase that every bundle forbids for the canary's own target; see guard/plan.py.
 CANARY_TARGET: Final = "_canary"
 CANARY_PHRASE: Final = "unlearn guard canary"
@@ -71,6 +75,11 @@ class BundleTarget:
     expires: str
     threshold: float
     aliases: tuple[str, ...]
+
+    @property
+    def holds_always(self) -> bool:
+        """Whether its phrases are forbidden in every answer, detected or not."""
+        return self.always and self.mode == "enforce" and self.respond != "observe"
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +175,22 @@ class Bundle:
         raise KeyError(target_id)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class EngineBundle:
+    """What the engine needs of a bundle, quick to load however many targets there are.
+
+    Attributes:
+        target_ids: in the order that ``phrases`` counts them.
+        until: [n_targets] int32, for targets that hold always the ordinal of their last day
+            (``datetime.date.toordinal``; ``NEVER`` without one), 0 for the others.
+    """
+
+    digest: str
+    target_ids: tuple[str, ...]
+    until: npt.NDArray[np.int32]
+    phrases: PhraseTable
+
+
 def canonical_json(value: object) -> bytes:
     """One byte string per value: sorted keys, no spaces, UTF-8."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
@@ -203,8 +228,15 @@ def write_bundle(
         "targets.json": canonical_json(
             {"targets": [asdict(t) for t in all_targets], "on_error": on_error}
         ),
+        "targets.txt": "\n".join(target.id for target in all_targets).encode(),
         "phrases.txt": table.lines.encode(),
-        "phrases.safetensors": save_tensors({"target": table.target, "hard": table.hard}),
+        "phrases.safetensors": save_tensors(
+            {
+                "target": table.target,
+                "hard": table.hard,
+                "until": np.array([_until(target) for target in all_targets], np.int32),
+            }
+        ),
         "tenants.json": canonical_json([asdict(t) for t in tenants]),
         "examples.safetensors": save_tensors({"examples": vectors, "targets": owners}),
         "verbatim.safetensors": save_tensors(RunFilters.of(verbatim).arrays()),
@@ -246,20 +278,7 @@ def load_bundle(root: Path, digest: str) -> Bundle:
     Raises:
         BundleError: not there, altered in any byte, or of another format.
     """
-    if not _DIGEST.fullmatch(digest):
-        raise BundleError("bundle digest is not 64 hex digits", fix="send a plan made by the proxy")
-    place = root / digest
-    manifest_bytes = _read(place, "manifest.json")
-    _verify(manifest_bytes, digest, place, "manifest.json")
-    manifest: dict[str, Any] = json.loads(manifest_bytes)
-    if manifest.get("format") != FORMAT:
-        raise BundleError(
-            f"bundle {digest[:12]} has format {manifest.get('format')}, not {FORMAT}",
-            fix="compile the policy again with this version",
-        )
-    members = {name: _read(place, name) for name in manifest["members"]}
-    for name, data in members.items():
-        _verify(data, manifest["members"][name], place, name)
+    manifest, members = _load_members(root, digest)
     head = json.loads(members["targets.json"])
     tensors = load_tensors(members["examples.safetensors"])
     columns = load_tensors(members["phrases.safetensors"])
@@ -279,6 +298,53 @@ def load_bundle(root: Path, digest: str) -> Bundle:
         example_targets=tensors["targets"],
         verbatim=RunFilters(**load_tensors(members["verbatim.safetensors"])),
     )
+
+
+def load_engine_bundle(root: Path, digest: str) -> EngineBundle:
+    """Load and verify the engine's part of a bundle.
+
+    Raises:
+        BundleError: not there, altered in any byte that is read, or of another format.
+    """
+    _, members = _load_members(root, digest, ("targets.txt", "phrases.txt", "phrases.safetensors"))
+    columns = load_tensors(members["phrases.safetensors"])
+    return EngineBundle(
+        digest=digest,
+        target_ids=tuple(members["targets.txt"].decode().split("\n")),
+        until=columns["until"],
+        phrases=PhraseTable(members["phrases.txt"].decode(), columns["target"], columns["hard"]),
+    )
+
+
+def _until(target: BundleTarget) -> int:
+    if not target.holds_always:
+        return 0
+    return date.fromisoformat(target.expires).toordinal() if target.expires else NEVER
+
+
+def _load_members(
+    root: Path, digest: str, names: Sequence[str] | None = None
+) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """A verified manifest, and the members of those names, or all.
+
+    Raises:
+        BundleError: as ``load_bundle``.
+    """
+    if not _DIGEST.fullmatch(digest):
+        raise BundleError("bundle digest is not 64 hex digits", fix="send a plan made by the proxy")
+    place = root / digest
+    manifest_bytes = _read(place, "manifest.json")
+    _verify(manifest_bytes, digest, place, "manifest.json")
+    manifest: dict[str, Any] = json.loads(manifest_bytes)
+    if manifest.get("format") != FORMAT:
+        raise BundleError(
+            f"bundle {digest[:12]} has format {manifest.get('format')}, not {FORMAT}",
+            fix="compile the policy again with this version",
+        )
+    members = {name: _read(place, name) for name in names or manifest["members"]}
+    for name, data in members.items():
+        _verify(data, manifest["members"][name], place, name)
+    return manifest, members
 
 
 def _read(place: Path, name: str) -> bytes:

@@ -46,7 +46,8 @@ class GuardPlan:
 
     Attributes:
         bundle: digest of the bundle that names the targets.
-        targets: ids of the targets to enforce, sorted; empty when nothing is active.
+        targets: ids of the targets to enforce, besides those that the bundle holds always.
+        exempt: ids of targets that hold always, but not for this caller.
         mode: ``probe`` for the canary, whose answer the engine scripts (see guard/engine/probe.py).
         nonce: what the canary's answer must say; empty otherwise.
     """
@@ -55,6 +56,7 @@ class GuardPlan:
     targets: tuple[str, ...] = ()
     mode: PlanMode = "enforce"
     nonce: str = ""
+    exempt: tuple[str, ...] = ()
 
 
 def load_key(environ: Mapping[str, str] = os.environ) -> bytes:
@@ -97,6 +99,7 @@ def sign_plan(
         "t": sorted(plan.targets),
         "m": plan.mode,
         "n": plan.nonce,
+        "x": sorted(plan.exempt),
         "e": int(time.time() if now is None else now) + lifetime_s,
     }
     body = base64.urlsafe_b64encode(canonical_json(fields)).decode().rstrip("=")
@@ -149,7 +152,9 @@ def _read_signed(text: object, key: bytes) -> tuple[GuardPlan, int]:
         )
     try:
         fields = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
-        plan = GuardPlan(fields["b"], tuple(fields["t"]), fields["m"], fields["n"])
+        plan = GuardPlan(
+            fields["b"], tuple(fields["t"]), fields["m"], fields["n"], tuple(fields["x"])
+        )
         return plan, int(fields["e"])
     except (binascii.Error, ValueError, KeyError, TypeError) as error:
         raise PlanError(

@@ -14,6 +14,7 @@ from typing import Final
 from classifiers import BatchingEncoder, Detector
 from guard.bundle import CANARY_TARGET, Bundle, BundleTarget, Tenant
 from guard.phrases import Match
+from guard.plan import GuardPlan
 from guard.stream import Scanner
 from server.errors import UnauthorizedError
 
@@ -91,8 +92,16 @@ class ActivePolicy:
         return [
             target
             for target in self.targets.values()
-            if target.always and target.id not in skip and not expired(target)
+            if target.holds_always and target.id not in skip and not expired(target)
         ]
+
+    def plan(self, targets: Iterable[str], skip: frozenset[str]) -> GuardPlan:
+        """What the engine must hold for these targets; those in ``skip`` do not bind the caller."""
+        return GuardPlan(
+            bundle=self.bundle.digest,
+            targets=tuple(t for t in targets if not self.targets[t].holds_always),
+            exempt=tuple(t.id for t in self.targets.values() if t.holds_always and t.id in skip),
+        )
 
     async def active_set(self, targets: Iterable[str]) -> ActiveSet:
         """What guards for these targets; kept for the next request with the same ones."""

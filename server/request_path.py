@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from guard.bundle import BundleTarget
-from guard.plan import GuardPlan, sign_plan
+from guard.plan import sign_plan
 from server.active import ActivePolicy, PolicyHolder
 from server.canary import Canary, ServedModels
 from server.context_filter import filter_context
@@ -109,7 +109,7 @@ class RequestPath:
         decision.edits = filtered.edits
         forbid_forcing(request, raw, active)
 
-        plan = GuardPlan(bundle=policy.bundle.digest, targets=active.targets)
+        plan = policy.plan(active.targets, skip)
         payload = engine_payload(request, raw, sign_plan(plan, self.key), decision)
         return await self._forward(
             api, request, payload, Release.of(api, request, policy.bundle, active, decision)

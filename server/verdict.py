@@ -35,7 +35,7 @@ def judge(policy: ActivePolicy, findings: Findings, skip: frozenset[str]) -> Ver
     """
     touched = [policy.targets[detection.target] for detection in findings.merged]
     in_force = {target.id for target in touched if not _only_observed(target)}
-    in_force |= {t.id for t in policy.always(skip) if not _only_observed(t)}
+    in_force |= {target.id for target in policy.always(skip)}
     return Verdict(
         active=tuple(sorted(in_force)),
         observed=tuple(sorted(target.id for target in touched if _only_observed(target))),

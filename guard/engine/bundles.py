@@ -9,13 +9,14 @@ from __future__ import annotations
 import os
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
 import torch
 
-from guard.bundle import Bundle, load_bundle
+from guard.bundle import EngineBundle, load_engine_bundle
 from guard.engine.matcher import PhraseMatcher, Tokens
 from guard.engine.segments import SegmentSet, segments_of
 from guard.engine.store import SegmentStore
@@ -43,7 +44,7 @@ def bundles_root(environ: Mapping[str, str] = os.environ) -> Path:
 
 @lru_cache(maxsize=_KEPT)
 def _target_ids(root: Path, digest: str) -> frozenset[str]:
-    return frozenset(target.id for target in load_bundle(root, digest).targets)
+    return frozenset(load_engine_bundle(root, digest).target_ids)
 
 
 def admit(signed: object, key: bytes, root: Path) -> GuardPlan:
@@ -54,7 +55,7 @@ def admit(signed: object, key: bytes, root: Path) -> GuardPlan:
         BundleError: its bundle is absent or altered.
     """
     plan = verify_plan(signed, key)
-    unknown = set(plan.targets) - _target_ids(root, plan.bundle)
+    unknown = {*plan.targets, *plan.exempt} - _target_ids(root, plan.bundle)
     if unknown:
         raise PlanError(
             f"the guard plan names {len(unknown)} targets that its bundle does not have",
@@ -73,25 +74,34 @@ class LoadedBundle:
 
     def __init__(
         self,
-        bundle: Bundle,
+        bundle: EngineBundle,
         tokens: Tokens,
         previous: LoadedBundle | None = None,
         store: SegmentStore | None = None,
     ) -> None:
-        self.index = {target.id: place for place, target in enumerate(bundle.targets)}
+        self._index = {target: place for place, target in enumerate(bundle.target_ids)}
+        self._until = torch.from_numpy(bundle.until)
+        self._some_always = bool((self._until > 0).any())
         at_hand = previous._held.segments if previous else ()
         self._held: SegmentSet = segments_of(bundle, tokens, at_hand, store)
         self.matcher = PhraseMatcher(tokens, self._held.bound)
 
-    def active_row(self, targets: Sequence[str]) -> torch.Tensor:
-        """[n_targets] bool on the host, True for the targets of a plan.
+    def active_row(self, plan: GuardPlan) -> torch.Tensor | None:
+        """[n_targets] bool on the host, True for the targets that a plan enforces; None for none.
 
         Raises:
             KeyError: a target that this bundle does not have.
         """
-        row = torch.zeros(len(self.index), dtype=torch.bool)
-        row[[self.index[target] for target in targets]] = True
-        return row
+        # A probe must show what its own target does, whatever else is forbidden.
+        always = self._some_always and plan.mode != "probe"
+        if not plan.targets and not always:
+            return None
+        row = self._until >= datetime.now(UTC).date().toordinal()
+        if not always:
+            row = torch.zeros_like(row)
+        row[[self._index[target] for target in plan.exempt]] = False
+        row[[self._index[target] for target in plan.targets]] = True
+        return row if bool(row.any()) else None
 
 
 class BundleCache:
@@ -118,7 +128,9 @@ class BundleCache:
         loaded = self._loaded.pop(digest, None)
         if loaded is None:
             newest = next(reversed(self._loaded.values()), None)
-            loaded = LoadedBundle(load_bundle(self._root, digest), self.tokens, newest, self._store)
+            loaded = LoadedBundle(
+                load_engine_bundle(self._root, digest), self.tokens, newest, self._store
+            )
         self._loaded[digest] = loaded
         while len(self._loaded) > _KEPT:
             self._loaded.popitem(last=False)

@@ -83,14 +83,14 @@ class Enforcer:
         """What a request asks for; None where nothing is active."""
         try:
             plan = admitted_plan((extra_args or {}).get(XARG), self._key)
-            if not plan.targets:
-                return None
             bundle = self._bundles.get(plan.bundle)
-            active = bundle.active_row(plan.targets)
+            active = bundle.active_row(plan)
         except (GuardError, KeyError) as error:
             # The API process has checked all of this. Raising here would stop the engine for
             # everyone, so this request alone ends, without a word.
             _log.error("unlearn-guard: a request was silenced: %s", error)
             return Requirement(None, torch.zeros(0, dtype=torch.bool))
+        if active is None:
+            return None
         script = self._scribe.write(plan.nonce) if plan.mode == "probe" else None
         return Requirement(bundle, active, script)

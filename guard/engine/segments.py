@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from guard.bundle import Bundle, PhraseTable
+from guard.bundle import EngineBundle, PhraseTable
 from guard.engine.hashing import Int64Array
 from guard.engine.matcher import BoundSegment, SegmentTensors, Tokens
 from guard.engine.segment import HARD_PENALTY, SOFT_PENALTY, compile_segment
@@ -61,15 +61,15 @@ class _Wanted:
     hard: npt.NDArray[np.bool_]
 
     @classmethod
-    def of(cls, bundle: Bundle) -> _Wanted:
+    def of(cls, bundle: EngineBundle) -> _Wanted:
         phrases: PhraseTable = bundle.phrases
-        texts, n_targets = phrases.texts(), len(bundle.targets)
+        texts, n_targets = phrases.texts(), len(bundle.target_ids)
         first = np.searchsorted(phrases.target, np.arange(n_targets + 1)).astype(np.int64)
         edges, marks = first.tolist(), phrases.hard.tobytes()
         # Python's own hash is keyed anew in each process, which is as long as a segment lives.
         prints = [
-            hash((target.id, *texts[low:high], marks[low:high]))
-            for target, low, high in zip(bundle.targets, edges, edges[1:], strict=False)
+            hash((target, *texts[low:high], marks[low:high]))
+            for target, low, high in zip(bundle.target_ids, edges, edges[1:], strict=False)
         ]
         return cls(np.array(prints, np.int64), first, texts, phrases.hard)
 
@@ -92,7 +92,7 @@ class SegmentSet:
 
 
 def segments_of(
-    bundle: Bundle,
+    bundle: EngineBundle,
     tokens: Tokens,
     previous: Sequence[TargetSegment] = (),
     store: SegmentStore | None = None,

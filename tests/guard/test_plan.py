@@ -22,11 +22,11 @@ SIGNED = sign_plan(PLAN, KEY, now=NOW)
 IDS = st.lists(st.text(min_size=1, max_size=8), unique=True, max_size=4).map(sorted).map(tuple)
 
 
-@given(st.text(max_size=64), IDS, st.sampled_from(["enforce", "probe"]), st.text(max_size=16))
+@given(st.text(max_size=64), IDS, st.sampled_from(["enforce", "probe"]), st.text(max_size=16), IDS)
 def test_a_signed_plan_reads_as_it_was(
-    bundle: str, targets: tuple[str, ...], mode: PlanMode, nonce: str
+    bundle: str, targets: tuple[str, ...], mode: PlanMode, nonce: str, exempt: tuple[str, ...]
 ) -> None:
-    plan = GuardPlan(bundle, targets, mode, nonce)
+    plan = GuardPlan(bundle, targets, mode, nonce, exempt)
     text = sign_plan(plan, KEY, now=NOW)
     assert verify_plan(text, KEY, now=NOW) == plan
     assert admitted_plan(text, KEY) == plan
@@ -145,6 +145,7 @@ def test_the_signed_text_shows_nothing_but_digest_ids_mode_nonce_and_expiry() ->
         "t": ["harbor-novels", "möwe"],
         "m": "enforce",
         "n": "",
+        "x": [],
         "e": int(NOW) + 300,
     }
 

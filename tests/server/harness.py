@@ -8,6 +8,7 @@ import json
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from guard.bundle import CANARY_PHRASE
+from guard.bundle import CANARY_PHRASE, load_engine_bundle
 from guard.errors import GuardError
 from guard.plan import GuardPlan, verify_plan
 from server.app import create_app
@@ -289,8 +290,16 @@ class Proxy:
         return await self.client.post("/v1/chat/completions", json=body)
 
     def held(self) -> tuple[str, ...]:
-        """The targets of the last plan that the engine got."""
-        return self.engine.plans[-1].targets
+        """The targets that the engine would enforce for the last plan that it got."""
+        plan = self.engine.plans[-1]
+        bundle = load_engine_bundle(self.settings.bundles, plan.bundle)
+        today = datetime.now(UTC).date().toordinal()
+        always = {
+            name
+            for name, until in zip(bundle.target_ids, bundle.until.tolist(), strict=True)
+            if until >= today
+        }
+        return tuple(sorted(always - set(plan.exempt) | set(plan.targets)))
 
     async def complete(self, prompt: Any = "Hello", **fields: Any) -> httpx.Response:
         body = {"model": MODEL, "prompt": prompt, **fields}

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from guard.bundle import Bundle, BundlePhrase, write_bundle
+from guard.bundle import BundlePhrase, EngineBundle, load_engine_bundle, write_bundle
 from guard.engine.matcher import PhraseMatcher, Tokens
 from guard.engine.segment import compile_segment
 from guard.engine.segments import MAX_SEGMENTS, SegmentSet, segments_of
@@ -22,8 +22,8 @@ def tokens() -> Tokens:
     return Tokens(symbol_vocabulary(LETTERS), CPU)
 
 
-def bundle_of(root: Path, policy: dict[str, list[str]]) -> Bundle:
-    return write_bundle(
+def bundle_of(root: Path, policy: dict[str, list[str]]) -> EngineBundle:
+    made = write_bundle(
         root,
         targets=[target(name) for name in policy],
         phrases=[
@@ -32,15 +32,18 @@ def bundle_of(root: Path, policy: dict[str, list[str]]) -> Bundle:
             for text in texts
         ],
     )
+    return load_engine_bundle(root, made.digest)
 
 
-def bans(made: SegmentSet, bundle: Bundle, tokens: Tokens, texts: list[list[int]]) -> list[object]:
+def bans(
+    made: SegmentSet, bundle: EngineBundle, tokens: Tokens, texts: list[list[int]]
+) -> list[object]:
     """Which tokens each target bans after each text."""
     matcher = PhraseMatcher(tokens, made.bound)
     found: list[object] = []
-    for index in range(len(bundle.targets)):
+    for index in range(len(bundle.target_ids)):
         logits = torch.zeros(len(texts), len(LETTERS))
-        active = torch.zeros(len(texts), len(bundle.targets), dtype=torch.bool)
+        active = torch.zeros(len(texts), len(bundle.target_ids), dtype=torch.bool)
         active[:, index] = True
         matcher.penalise(logits, torch.arange(len(texts)), tokens.windows.read_texts(texts), active)
         found.append(logits.tolist())

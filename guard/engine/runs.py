@@ -1,0 +1,197 @@
+"""What the sampler remembers of a text's words, so that runs of them can be recognised.
+
+A row's ``runs`` is one vector of int64: the unfinished hash of the word that the text ends with (0
+where it ends with none), then the hashes of the words before it, the latest first; places before
+the text's beginning hold 0. Hashes are those of guard/hashing.py: a word's grows with each letter,
+so that words are met in any tokenisation. The vector depends on the vocabulary alone, not on any
+bundle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from guard.engine.symbols import SymbolVocabulary
+from guard.engine.windows import TextWindows, to_tensor
+from guard.hashing import (
+    BASE,
+    Int64Array,
+    finish,
+    finish_one,
+    inverse_powers,
+    powers,
+    symbol_value,
+    symbol_values,
+)
+from guard.normalise import SEP, fold_bytes
+from guard.verbatim import MAX_WORDS
+
+# Complete words that count: all but the last of the longest run that can be forbidden.
+RUNS_WIDTH: Final = 1 + MAX_WORDS
+# Tokens read at a time from the end of a text.
+_BLOCK: Final = 256
+
+
+def open_hashes(texts: Sequence[str]) -> tuple[Int64Array, Int64Array]:
+    """Of strings of letters: [n] the unfinished hash, and [n] the base to the power of the length."""
+    length = np.fromiter(map(len, texts), np.int64, len(texts))
+    ends = np.cumsum(length)
+    codes = np.frombuffer("".join(texts).encode("utf-32-le", "surrogatepass"), np.uint32)
+    values = symbol_values(codes.astype(np.int64))
+    before = np.zeros(len(values) + 1, np.int64)
+    np.cumsum(values * inverse_powers(len(values)), out=before[1:])
+    scale = powers(int(length.max(initial=0)) + 1)
+    hashes = (before[ends] - before[ends - length]) * powers(len(values) + 1)[ends - 1]
+    return np.where(length > 0, hashes, 0), scale[length]
+
+
+class Words:
+    """The texts of a vocabulary (see ``SymbolVocabulary``) as words, on the host.
+
+    Attributes:
+        joins: [T] bool, whether a text begins with a letter, and so continues an open word.
+        offset: [T + 1] int64, where the words of each text begin in the following.
+        hashes: [W] int64, unfinished hash of each word, parts of words at a text's ends included.
+        factors: [W] int64, the base to the power of its length.
+        leaves_open: [T] bool, whether a text ends with a letter.
+        separates: [T] bool, whether there is a separator in it.
+    """
+
+    def __init__(self, vocabulary: SymbolVocabulary) -> None:
+        texts = vocabulary.texts
+        split = [text.split() for text in texts]
+        counts = np.fromiter(map(len, split), np.int64, len(split))
+        self.offset: Int64Array = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])
+        self.hashes, self.factors = open_hashes([word for words in split for word in words])
+        self.joins = np.array([text[:1] not in ("", SEP) for text in texts])
+        self.leaves_open = np.array([text[-1:] not in ("", SEP) for text in texts])
+        self.separates = np.array([SEP in text for text in texts])
+
+    @property
+    def counts(self) -> Int64Array:
+        """[T] words of each text."""
+        return np.diff(self.offset)
+
+
+class RunWindows:
+    """Reads tokens into runs, for one vocabulary and device.
+
+    Args:
+        vocabulary: of the served tokenizer.
+        words: its texts, as words.
+        windows: reads the same vocabulary, on the device where the runs are.
+    """
+
+    def __init__(self, vocabulary: SymbolVocabulary, words: Words, windows: TextWindows) -> None:
+        self.device = device = windows.device
+        self._windows = windows
+        self._data = vocabulary.data
+        self._plain = to_tensor(vocabulary.plain, device)
+        n_texts = len(words.joins)
+        first, beyond = words.offset[:-1], words.offset[1:]
+        some = np.append(words.hashes, np.int64(0))
+        factors = np.append(words.factors, np.int64(1))
+        # Of a text without a separator, all is head; of one with it, what stands before the first.
+        self._separates = to_tensor(words.separates, device)
+        self._head = to_tensor(np.where(words.joins, some[first], 0), device)
+        self._head_factor = to_tensor(np.where(words.joins, factors[first], 1), device)
+        ends_open = words.separates & words.leaves_open
+        self._tail = to_tensor(np.where(ends_open, some[beyond - 1], 0), device)
+        # Whole words between, each text's latest first.
+        first, beyond = first + words.joins, beyond - ends_open
+        counts = np.maximum(np.where(words.separates, beyond - first, 0), 0)
+        starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])
+        which = np.repeat(np.arange(n_texts), counts)
+        back = np.arange(starts[-1]) - starts[which]
+        whole = finish(some[beyond[which] - 1 - back]) if len(which) else np.zeros(0, np.int64)
+        self._count = to_tensor(counts, device)
+        self._first = to_tensor(starts[:-1], device)
+        # One more, so that a text without whole words has a place to point at.
+        self._whole = to_tensor(np.append(whole, np.int64(0)), device)
+        self._steps = torch.arange(MAX_WORDS, device=device)
+
+    def start(self, rows: int = 1) -> torch.Tensor:
+        """[rows, RUNS_WIDTH] runs of texts of which nothing was read."""
+        return torch.zeros((rows, RUNS_WIDTH), dtype=torch.int64, device=self.device)
+
+    def advance(
+        self, runs: torch.Tensor, pending: torch.Tensor, token: torch.Tensor
+    ) -> torch.Tensor:
+        """Runs after one more token each.
+
+        Args:
+            runs: [B, RUNS_WIDTH] int64.
+            pending: [B] int64, the unfinished code points before the tokens.
+            token: [B] int64 token ids; ``TextWindows.empty_token`` leaves its row unchanged.
+        """
+        if self.device.type == "cpu" and not bool(pending.any()):
+            return self.push(runs, self._plain[token])
+        pieces = self._windows.pieces(pending, token)
+        return self.push(self.push(runs, pieces.first), pieces.second)
+
+    def push(self, runs: torch.Tensor, text: torch.Tensor) -> torch.Tensor:
+        """Runs after one more text each.
+
+        Args:
+            runs: [B, RUNS_WIDTH] int64.
+            text: [B] int64 indices into the vocabulary's texts.
+        """
+        opened = runs[:, 0] * self._head_factor[text] + self._head[text]
+        separates = self._separates[text]
+        closes = separates & (opened != 0)
+        count = self._count[text]
+        # First the whole words of the text, then the word that it closes, then those of before.
+        place = self._steps - count[:, None]
+        inside = self._whole[(self._first[text][:, None] + self._steps).clamp(max=self._last)]
+        kept = runs[:, 1:].gather(1, (place - closes[:, None].long()).clamp(min=0))
+        before = torch.where((place == 0) & closes[:, None], finish(opened)[:, None], kept)
+        words = torch.where(place < 0, inside, before)
+        now_open = torch.where(separates, self._tail[text], opened)
+        return torch.cat([now_open[:, None], words], dim=1)
+
+    @property
+    def _last(self) -> int:
+        return len(self._whole) - 1
+
+    def read_texts(self, texts: Sequence[Sequence[int]]) -> torch.Tensor:
+        """[B, RUNS_WIDTH] runs after whole texts, from as much of their ends as can matter.
+
+        Args:
+            texts: ``B`` sequences of token ids, those that stand for no token not among them.
+        """
+        runs = np.zeros((len(texts), RUNS_WIDTH), np.int64)
+        for row, text in enumerate(texts):
+            runs[row] = self._runs_of(text)
+        return torch.from_numpy(runs).to(self.device)
+
+    def _runs_of(self, text: Sequence[int]) -> npt.NDArray[np.int64]:
+        block = _BLOCK
+        while True:
+            data = b"".join(self._data[token] for token in text[-block:])
+            folded = fold_bytes(data)
+            words = folded.split()
+            whole = block >= len(text)
+            # The first word of a part may be the end of another one.
+            if whole or len(words) > RUNS_WIDTH + 1:
+                break
+            block *= 2
+        if not whole:
+            del words[0]
+        runs = np.zeros(RUNS_WIDTH, np.int64)
+        if folded[-1:] not in ("", SEP):
+            runs[0] = np.array(_open_hash(words.pop()), np.uint64).astype(np.int64)
+        for place, word in enumerate(words[:-RUNS_WIDTH:-1], 1):
+            runs[place] = finish_one(_open_hash(word))
+        return runs
+
+
+def _open_hash(word: str) -> int:
+    value = 0
+    for symbol in word:
+        value = (value * BASE + symbol_value(ord(symbol))) & (1 << 64) - 1
+    return value

@@ -1,0 +1,66 @@
+"""Which targets the engine enforces for a plan: those it lists, and those that hold always."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import torch
+
+from guard.bundle import CANARY_TARGET, BundlePhrase, load_engine_bundle, write_bundle
+from guard.engine.bundles import LoadedBundle, admit
+from guard.engine.matcher import Tokens
+from guard.engine.symbols import symbol_vocabulary
+from guard.errors import PlanError
+from guard.plan import GuardPlan, sign_plan
+from tests.guard.engine.conftest import target
+
+KEY = b"k" * 32
+TODAY = datetime.now(UTC).date()
+TARGETS = [
+    target("listed"),
+    replace(target("always"), always=True),
+    replace(target("until-today"), always=True, expires=TODAY.isoformat()),
+    replace(target("expired"), always=True, expires=(TODAY - timedelta(days=1)).isoformat()),
+    replace(target("observed"), always=True, respond="observe"),
+    replace(target("only-logged"), always=True, mode="observe"),
+]
+Enforced = Callable[[GuardPlan], set[str]]
+
+
+@pytest.fixture
+def enforced(tmp_path: Path) -> Enforced:
+    made = write_bundle(tmp_path, targets=TARGETS, phrases=[BundlePhrase("red", 0, "hard")])
+    tokens = Tokens(symbol_vocabulary([b" red"]), torch.device("cpu"))
+    loaded = LoadedBundle(load_engine_bundle(tmp_path, made.digest), tokens)
+    ids = [each.id for each in made.targets]
+
+    def of(plan: GuardPlan) -> set[str]:
+        row = loaded.active_row(plan)
+        return set() if row is None else {ids[i] for i in row.nonzero().flatten().tolist()}
+
+    return of
+
+
+@pytest.mark.parametrize(
+    ("plan", "expected"),
+    [
+        (GuardPlan(""), {"always", "until-today"}),
+        (GuardPlan("", ("listed",)), {"listed", "always", "until-today"}),
+        (GuardPlan("", exempt=("always",)), {"until-today"}),
+        (GuardPlan("", exempt=("always", "until-today")), set()),
+        (GuardPlan("", ("expired", "observed")), {"expired", "observed", "always", "until-today"}),
+        (GuardPlan("", (CANARY_TARGET,), "probe"), {CANARY_TARGET}),
+    ],
+)
+def test_a_plan_adds_to_what_holds_always_and_exempts_from_it(
+    enforced: Enforced, plan: GuardPlan, expected: set[str]
+) -> None:
+    assert enforced(plan) == expected
+
+
+def test_an_exemption_from_an_unknown_target_is_refused(tmp_path: Path) -> None:
+    digest = write_bundle(tmp_path, targets=TARGETS, phrases=[]).digest
+    with pytest.raises(PlanError, match="1 targets that its bundle does not have"):
+        admit(sign_plan(GuardPlan(digest, exempt=("nobody",)), KEY), KEY, tmp_path)
