@@ -14,6 +14,7 @@ from load_tests.figure import Figure, NotMeasurableError, Options
 FIGURES = {
     "first-answer": "first_answer",
     "tofu-leak": "tofu_leak",
+    "fluency": "fluency",
     "identity": "identity",
     "throughput": "throughput",
     "phrase-scale": "phrase_scale",

@@ -1,0 +1,196 @@
+"""``fluency``: how guarded answers read, against those of a model that never knew the authors.
+
+Scores the transcripts that ``tofu-leak`` keeps; asks no engine. The judge of perplexity is the
+demo model as it came, unguarded, which has seen neither set of authors: to it an invented name and
+a remembered one are equally new. The unguarded TOFU model would be no fair judge. It knows the
+gold answers by heart, so it finds whatever a guarded answer keeps of them all but certain, and an
+honest invention surprising; its verdict is told beside.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from load_tests import stack, tofu
+from load_tests.figure import Figure, Measured, NotMeasurableError, Options, work_folder
+from load_tests.lexicon import Lexicon, build
+from load_tests.rubble import distinct_share, repeated_share, rubble
+from load_tests.surprise import Perplexity, Question, Reader, Token
+from load_tests.transcripts import Transcript, Transcripts
+
+OURS: Final = "guard"
+REFERENCE: Final = "retain_only"
+BESIDE: Final = ("bad_words", "no_guard")
+SETS: Final = ("forget", "forget_sampled")
+GOAL: Final = 1.1
+
+
+@dataclass(frozen=True, slots=True)
+class Fluency:
+    """How a set of answers reads.
+
+    Attributes:
+        perplexity: under the judge, each answer after its question.
+        repeated: word 4-grams of an answer that repeat an earlier one; percent, mean over answers.
+        distinct: of all word pairs of all answers, how many are different, percent.
+        rubble: answers that hold any, percent.
+        by_form: how many answers hold each form of it.
+        unended: answers that the limit of tokens ended, percent.
+    """
+
+    perplexity: Perplexity
+    repeated: float
+    distinct: float
+    rubble: float
+    by_form: dict[str, int]
+    unended: float
+
+
+def measure(options: Options) -> Measured:
+    """Read and score the kept answers; write what was found in each beside them."""
+    folder = Path(options.folder) if options.folder else work_folder("tofu-leak")
+    kept = Transcripts(folder)
+    judge = Reader(stack.demo_model(), folder / "read-by-base.jsonl")
+    knowing = Reader(tofu.model(), folder / "read-by-tofu.jsonl")
+    lexicon = build(stack.demo_model(), _good_texts())
+    details: dict[str, Any] = {}
+    for what in SETS:
+        ours, reference = (_questions(kept.read(arm, what)) for arm in (OURS, REFERENCE))
+        if not ours or not reference:
+            continue
+        if [q.question for q in ours] != [q.question for q in reference]:
+            raise NotMeasurableError(f"needs both arms asked the same questions: {what} differs")
+        arms = {OURS: ours, REFERENCE: reference}
+        for arm in BESIDE if what == "forget" else ():
+            if beside := _questions(kept.read(arm, what)):
+                arms[arm] = beside
+        scored: dict[str, Fluency] = {}
+        for arm, questions in arms.items():
+            read = judge.read(questions, f"{arm}, {what}")
+            scored[arm] = score(questions, read, lexicon)
+            _tell(folder / f"{arm}-{what}.rubble.jsonl", questions, read, lexicon)
+        details[what] = {
+            "goals": _goals(scored[OURS], scored[REFERENCE]),
+            "arms": {arm: asdict(fluency) for arm, fluency in scored.items()},
+            "perplexity_by_the_model_that_knows": {
+                arm: asdict(Perplexity.of(knowing.read(arms[arm], f"{arm}, {what}, knowing")))
+                for arm in ((OURS, REFERENCE) if what == "forget" else ())
+            },
+            "made": {arm: kept.told(arm) for arm in arms},
+        }
+    if "forget" not in details:
+        raise NotMeasurableError(
+            f"needs answers of the arms {OURS} and {REFERENCE}, and {folder} has none: "
+            "run tofu-leak first"
+        )
+    goals = details["forget"]["goals"]
+    return Measured(
+        value=max(goal["ratio"] for goal in goals.values()),
+        n=len(_questions(kept.read(OURS, "forget"))),
+        details=details,
+    )
+
+
+def score(
+    questions: Sequence[Question], read: Sequence[Sequence[Token]], lexicon: Lexicon
+) -> Fluency:
+    """How answers read.
+
+    Args:
+        read: the tokens of each answer with their surprisal.
+    """
+    forms: Counter[str] = Counter()
+    broken = 0
+    for question, tokens in zip(questions, read, strict=True):
+        found = {find.form for find in _rubble(question, tokens, lexicon)}
+        forms.update(found)
+        broken += bool(found)
+    answers = [question.answer for question in questions]
+    return Fluency(
+        perplexity=Perplexity.of(read),
+        repeated=_percent(sum(map(repeated_share, answers)), len(answers)),
+        distinct=_percent(distinct_share(answers), 1),
+        rubble=_percent(broken, len(answers)),
+        by_form=dict(forms.most_common()),
+        unended=_percent(sum(not question.ended for question in questions), len(answers)),
+    )
+
+
+def _goals(ours: Fluency, reference: Fluency) -> dict[str, dict[str, Any]]:
+    """Each component over the reference's, distinct word pairs the other way round."""
+    pairs = {
+        "perplexity_median": (ours.perplexity.median, reference.perplexity.median),
+        "perplexity_of_mean": (ours.perplexity.of_mean, reference.perplexity.of_mean),
+        "repeated_4_grams": (ours.repeated, reference.repeated),
+        "one_over_distinct_2": (reference.distinct, ours.distinct),
+        "rubble": (ours.rubble, reference.rubble),
+    }
+    ratios = {name: _ratio(*pair) for name, pair in pairs.items()}
+    return {
+        name: {"ratio": ratio, "goal": GOAL, "met": ratio <= GOAL} for name, ratio in ratios.items()
+    }
+
+
+def _ratio(ours: float, reference: float) -> float:
+    if reference:
+        return round(ours / reference, 3)
+    return 1.0 if not ours else math.inf
+
+
+def _rubble(question: Question, tokens: Sequence[Token], lexicon: Lexicon) -> Any:
+    return rubble(question.question, question.answer, tokens, ended=question.ended, lexicon=lexicon)
+
+
+def _tell(
+    file: Path, questions: Sequence[Question], read: Sequence[Sequence[Token]], lexicon: Lexicon
+) -> None:
+    with file.open("w", encoding="utf-8") as out:
+        for question, tokens in zip(questions, read, strict=True):
+            found = [[find.form, find.text] for find in _rubble(question, tokens, lexicon)]
+            mean = sum(token.nats for token in tokens) / max(1, len(tokens))
+            row = {
+                "answer": question.answer,
+                "rubble": found,
+                "perplexity": round(math.exp(mean), 2),
+            }
+            out.write(json.dumps(row) + "\n")
+
+
+def _questions(transcript: Transcript | None) -> list[Question]:
+    """The first answer to each question; empty where nothing is kept."""
+    if transcript is None:
+        return []
+    return [
+        Question(row.question, answer.texts[0], answer.finish[0] == "stop")
+        for row, answer in zip(transcript.rows, transcript.answers, strict=True)
+    ]
+
+
+def _good_texts() -> list[str]:
+    """Texts that are good English: all questions, and the answers that are not to be forgotten."""
+    kept: tuple[tofu.Set, ...] = ("retain", "real_authors", "world_facts")
+    return [
+        *(row.answer for name in kept for row in tofu.load(name)),
+        *(row.question for name in kept for row in tofu.load(name)),
+        *(row.question for row in tofu.load("forget")),
+    ]
+
+
+def _percent(part: float, whole: float) -> float:
+    return round(100 * part / whole, 2) if whole else 0.0
+
+
+FIGURE = Figure(
+    name="fluency",
+    what="how guarded answers read beside a retain-only model's: the worst of perplexity, "
+    "repetition and rubble",
+    unit="ratio",
+    goal="<= 1.1",
+    run=measure,
+)
