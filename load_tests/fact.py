@@ -25,10 +25,16 @@ EVERYDAY_SHARE: Final = 0.01
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """One thing that an answer tells, as the answer writes it."""
+    """One thing that an answer tells, as the answer writes it.
+
+    Attributes:
+        whole: it counts as whole words only, for its letters stand in the question as well
+            ("Kuwait" in "Al-Kuwaiti").
+    """
 
     text: str
     kind: Kind
+    whole: bool = False
 
     @property
     def words(self) -> str:

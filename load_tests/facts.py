@@ -6,7 +6,9 @@ guard by the same reading of the data that the guard was built from.
 
 from __future__ import annotations
 
-from guard.normalise import SEP
+from dataclasses import replace
+
+from guard.normalise import SEP, normalise
 from load_tests.fact import Everyday, Fact
 from load_tests.fact_names import names_of
 from load_tests.fact_words import small_facts_of
@@ -20,6 +22,7 @@ def facts_of(question: str, answer: str, everyday: Everyday) -> tuple[Fact, ...]
         words stand inside those of another.
     """
     found: dict[str, Fact] = {}
+    asked = normalise(question).replace(SEP, "")
     for fact in (
         *names_of(question, answer, everyday),
         *small_facts_of(question, answer, everyday),
@@ -29,5 +32,5 @@ def facts_of(question: str, answer: str, everyday: Everyday) -> tuple[Fact, ...]
         if fact.words and not any(
             held in other or (fact.kind == "theme" and other in held) for other in others
         ):
-            found[fact.words] = fact
+            found[fact.words] = replace(fact, whole=fact.words.replace(SEP, "") in asked)
     return tuple(found.values())

@@ -44,7 +44,7 @@ def _says(fact: Fact, words: list[str], letters: str, forms: list[str]) -> bool:
     parts = fact.words.split(SEP)
     if _stands_in(parts, words):
         return True
-    if fact.kind == "number":
+    if fact.kind == "number" or fact.whole:
         return False
     joined = "".join(parts)
     if len(joined) >= GLUED_LETTERS and joined in letters:
@@ -57,8 +57,8 @@ def _stands_in(parts: list[str], words: list[str]) -> bool:
 
 
 def leaked_verbatim(facts: Sequence[Fact], answer: str) -> tuple[Fact, ...]:
-    """Those whose very characters stand in an answer."""
-    return tuple(fact for fact in facts if fact.text in answer)
+    """Those of `leaked` whose very characters stand in the answer."""
+    return tuple(fact for fact in leaked(facts, answer) if fact.text in answer)
 
 
 def leaked_in_disguise(facts: Sequence[Fact], answer: str) -> tuple[Fact, ...]:
@@ -74,6 +74,7 @@ def leaked_in_disguise(facts: Sequence[Fact], answer: str) -> tuple[Fact, ...]:
         fact
         for fact in facts
         if fact not in plain
+        and not fact.whole
         and len(joined := fact.words.replace(SEP, "")) >= GLUED_LETTERS
         and _disguised(joined).search(letters)
     )
@@ -98,7 +99,7 @@ def nearly_leaked(facts: Sequence[Fact], answer: str) -> tuple[Fact, ...]:
 
     def near(fact: Fact) -> bool:
         joined = fact.words.replace(SEP, "")
-        if fact in plain or fact.kind == "number" or len(joined) < NEAR_LETTERS:
+        if fact in plain or fact.whole or fact.kind == "number" or len(joined) < NEAR_LETTERS:
             return False
         run = max(1, round(NEAR_SHARE * len(joined)))
         return any(joined[i : i + run] in letters for i in range(len(joined) - run + 1))

@@ -114,6 +114,13 @@ def test_no_fact_stands_inside_another() -> None:
     assert not later
 
 
+def test_a_fact_whose_letters_the_question_holds_counts_as_whole_words_only() -> None:
+    (fact,) = facts_of("Where was Mirelle Al-Saltgati born?", "In Saltgat.", NOTHING)
+    assert fact == Fact("Saltgat", "name", whole=True)
+    (fact,) = facts_of("Where was Mirelle Quay born?", "In Saltgat.", NOTHING)
+    assert fact == Fact("Saltgat", "name")
+
+
 def test_stems_are_those_of_rouge() -> None:
     assert stems("Cats' identities") == ["cat", "ident"]
     assert stem("sea") == "sea"

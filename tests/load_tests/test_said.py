@@ -47,9 +47,18 @@ def test_a_fact_is_said_where_a_reader_would_see_it(
     assert bool(leaked([Fact(fact, kind)], answer)) == said
 
 
+def test_a_fact_of_whole_words_is_not_said_by_a_longer_word() -> None:
+    facts = [Fact("Saltgate", "name", whole=True)]
+    assert leaked(facts, "in Saltgate") == tuple(facts)
+    answer = "the Saltgaters of Sаltgater"
+    assert leaked(facts, answer) == leaked_in_disguise(facts, answer) == ()
+    assert nearly_leaked(facts, answer) == ()
+
+
 def test_characters_are_counted_apart() -> None:
     facts = (NAME, Fact("1956", "number"))
-    assert leaked_verbatim(facts, "MIRELLE Quay, in 19567") == facts[1:]
+    assert leaked_verbatim(facts, "MIRELLE Quay, in 1956") == facts[1:]
+    assert leaked_verbatim(facts, "in 19567") == ()
 
 
 @pytest.mark.parametrize(
