@@ -16,8 +16,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from guard.engine.lexicon import RaggedSymbols
 from guard.engine.symbols import SymbolVocabulary
-from guard.engine.windows import TextWindows, to_tensor
+from guard.engine.windows import SEP_VALUE, TextWindows, to_tensor
 from guard.hashing import (
     BASE,
     Int64Array,
@@ -26,7 +27,6 @@ from guard.hashing import (
     inverse_powers,
     powers,
     symbol_value,
-    symbol_values,
 )
 from guard.normalise import SEP, fold_bytes
 from guard.verbatim import MAX_WORDS
@@ -35,19 +35,6 @@ from guard.verbatim import MAX_WORDS
 RUNS_WIDTH: Final = 1 + MAX_WORDS
 # Tokens read at a time from the end of a text.
 _BLOCK: Final = 256
-
-
-def open_hashes(texts: Sequence[str]) -> tuple[Int64Array, Int64Array]:
-    """Of strings of letters: [n] the unfinished hash, and [n] the base to the power of the length."""
-    length = np.fromiter(map(len, texts), np.int64, len(texts))
-    ends = np.cumsum(length)
-    codes = np.frombuffer("".join(texts).encode("utf-32-le", "surrogatepass"), np.uint32)
-    values = symbol_values(codes.astype(np.int64))
-    before = np.zeros(len(values) + 1, np.int64)
-    np.cumsum(values * inverse_powers(len(values)), out=before[1:])
-    scale = powers(int(length.max(initial=0)) + 1)
-    hashes = (before[ends] - before[ends - length]) * powers(len(values) + 1)[ends - 1]
-    return np.where(length > 0, hashes, 0), scale[length]
 
 
 class Words:
@@ -63,14 +50,30 @@ class Words:
     """
 
     def __init__(self, vocabulary: SymbolVocabulary) -> None:
-        texts = vocabulary.texts
-        split = [text.split() for text in texts]
-        counts = np.fromiter(map(len, split), np.int64, len(split))
-        self.offset: Int64Array = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])
-        self.hashes, self.factors = open_hashes([word for words in split for word in words])
-        self.joins = np.array([text[:1] not in ("", SEP) for text in texts])
-        self.leaves_open = np.array([text[-1:] not in ("", SEP) for text in texts])
-        self.separates = np.array([SEP in text for text in texts])
+        symbols = RaggedSymbols.of(vocabulary.texts)
+        values, length, n_texts = symbols.values, symbols.lengths, len(vocabulary.texts)
+        letter = values != SEP_VALUE
+        (some,) = np.nonzero(length)
+        opens, ends = symbols.offset[:-1][some], symbols.offset[1:][some] - 1
+        # A word begins where a letter stands first in a text or after a separator; so for its end.
+        begins, closes = letter.copy(), letter.copy()
+        begins[1:] &= ~letter[:-1]
+        begins[opens] = letter[opens]
+        closes[:-1] &= ~letter[1:]
+        closes[ends] = letter[ends]
+        (first,), (last,) = np.nonzero(begins), np.nonzero(closes)
+        before = np.zeros(len(values) + 1, np.int64)
+        np.cumsum(np.where(letter, values, 0) * inverse_powers(len(values)), out=before[1:])
+        scale = powers(len(values) + 1)
+        self.hashes: Int64Array = (before[last + 1] - before[first]) * scale[last]
+        self.factors: Int64Array = scale[last + 1 - first]
+        owner = np.repeat(np.arange(n_texts), length)[first]
+        self.offset: Int64Array = np.searchsorted(owner, np.arange(n_texts + 1)).astype(np.int64)
+        self.joins, self.leaves_open, self.separates = (
+            np.zeros(n_texts, np.bool_) for _ in range(3)
+        )
+        self.joins[some], self.leaves_open[some] = letter[opens], letter[ends]
+        self.separates[np.repeat(np.arange(n_texts), length)[~letter]] = True
 
     @property
     def counts(self) -> Int64Array:

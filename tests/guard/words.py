@@ -11,11 +11,16 @@ from guard.normalise import SEP, normalise
 from guard.verbatim import RunFilter
 
 
-def word_hash(word: str) -> int:
+def open_hash(word: str) -> int:
+    """The hash of a word that may go on, as a signed 64-bit integer."""
     value = 0
     for symbol in word:
-        value = value * BASE + symbol_value(ord(symbol))
-    return finish_one(value)
+        value = (value * BASE + symbol_value(ord(symbol))) % (1 << 64)
+    return value - (1 << 64) if value >> 63 else value
+
+
+def word_hash(word: str) -> int:
+    return finish_one(open_hash(word))
 
 
 def words_of(text: str) -> list[str]:

@@ -35,7 +35,7 @@ def expected(data: bytes) -> list[int]:
     return [open_hash(last), *before, *[0] * (MAX_WORDS - len(before))]
 
 
-@settings(max_examples=200)
+@settings(max_examples=50)
 @given(st.lists(pieces, min_size=1, max_size=12), st.data())
 def test_advancing_by_tokens_reads_the_words_of_the_decoded_text(
     vocabulary: list[bytes], data: st.DataObject
@@ -56,7 +56,7 @@ def test_advancing_by_tokens_reads_the_words_of_the_decoded_text(
         assert ours.tolist() == [expected(text) for text in texts]
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(st.lists(pieces, min_size=1, max_size=12), st.data())
 def test_a_text_read_from_its_end_is_as_good_as_all_of_it(
     vocabulary: list[bytes], data: st.DataObject
