@@ -24,8 +24,8 @@ Hashes = TypeVar("Hashes", Int64Array, "torch.Tensor")
 
 # Odd, with random bits (from SplitMix64's and MurmurHash3's published constants).
 BASE: Final = -7046029254386353131
-_MIX_1: Final = -4658895280553007687
-_MIX_2: Final = -7723592293110705685
+MIX_1: Final = -4658895280553007687
+MIX_2: Final = -7723592293110705685
 _PER_LENGTH: Final = 7109453100751455733
 _LOW_32: Final = 0xFFFFFFFF
 _LOW_35: Final = (1 << 35) - 1
@@ -35,16 +35,16 @@ _LOW_64: Final = (1 << 64) - 1
 
 def finish(value: Hashes) -> Hashes:
     """Spread every bit over a non-negative int64."""
-    value = (value ^ ((value >> 32) & _LOW_32)) * _MIX_1
-    value = (value ^ ((value >> 29) & _LOW_35)) * _MIX_2
+    value = (value ^ ((value >> 32) & _LOW_32)) * MIX_1
+    value = (value ^ ((value >> 29) & _LOW_35)) * MIX_2
     return (value ^ ((value >> 32) & _LOW_32)) & _LOW_63
 
 
 def finish_one(value: int) -> int:
     """``finish`` of one Python integer, of which the lowest 64 bits count."""
     value &= _LOW_64
-    value = (value ^ value >> 32) * _MIX_1 & _LOW_64
-    value = (value ^ value >> 29) * _MIX_2 & _LOW_64
+    value = (value ^ value >> 32) * MIX_1 & _LOW_64
+    value = (value ^ value >> 29) * MIX_2 & _LOW_64
     return (value ^ value >> 32) & _LOW_63
 
 

@@ -38,6 +38,8 @@ _BITS_MASK = (1 << MISSING_SHIFT) - 1
 _BEYOND_UNICODE = 0x110000
 # Letters read beyond the window, since bytes that a cut leaves without their first are misread.
 _MARGIN = 8
+# Whatever stands before the last so many letters of a text cannot matter.
+ENOUGH_LETTERS_READ = LETTERS_WIDTH + _MARGIN
 SEP_VALUE = int(symbol_values(np.array([ord(SEP)], np.int64))[0])
 
 
@@ -81,6 +83,7 @@ class TextWindows:
         device: where the states are.
 
     Attributes:
+        vocabulary: the same.
         vocab_size: tokens.
         empty_token: a token id beyond the vocabulary that leaves its row as it is.
         lead: [V + 1] how many continuation bytes a token starts with.
@@ -90,7 +93,7 @@ class TextWindows:
     def __init__(self, vocabulary: SymbolVocabulary, device: torch.device) -> None:
         self.device = device
         self.vocab_size = self.empty_token = len(vocabulary)
-        self._data = vocabulary.data
+        self.vocabulary = vocabulary
         self._letters = _Texts(texts_for(vocabulary, letters_alone=True), device)
         self._words = _Texts(texts_for(vocabulary, letters_alone=False), device)
         self._plain = to_tensor(vocabulary.plain, device)
@@ -228,9 +231,9 @@ class TextWindows:
         ends: list[bytes] = []
         letters = 0
         for token in reversed(text):
-            ends.append(self._data[token])
+            ends.append(self.vocabulary.data[token])
             letters += self._letter_counts[token]
-            if letters >= LETTERS_WIDTH + _MARGIN:
+            if letters >= ENOUGH_LETTERS_READ:
                 break
         return b"".join(reversed(ends))
 
