@@ -56,7 +56,11 @@ class _Bans:
 
 
 class SegmentTensors:
-    """A segment on a device; see ``guard.engine.segment.Segment``."""
+    """A segment on a device; see ``guard.engine.segment.Segment``.
+
+    Attributes:
+        lowers: whether any penalty is finite; known without asking the device.
+    """
 
     def __init__(self, segment: Segment, device: torch.device) -> None:
         self.keys = KeyTensors(segment.table, device)
@@ -65,6 +69,7 @@ class SegmentTensors:
         self.high = torch.from_numpy(segment.high).to(device)
         self.target = torch.from_numpy(segment.target).to(device)
         self.penalty = torch.from_numpy(segment.penalty).to(device)
+        self.lowers = bool(np.isfinite(segment.penalty).any())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -105,12 +110,15 @@ class PhraseMatcher:
     Args:
         tokens: of the served tokenizer.
         segments: compiled for it, and bound to the bundle.
+
+    Attributes:
+        segments: the same.
     """
 
     def __init__(self, tokens: Tokens, segments: Sequence[BoundSegment]) -> None:
         self.windows = tokens.windows
+        self.segments = segments
         self._order = tokens.order
-        self._segments = segments
         device = tokens.windows.device
         self._ends = EndKeys(
             ((LETTERS_WIDTH, BEGINNING[True]), (WORDS_WIDTH, BEGINNING[False])), device
@@ -153,7 +161,7 @@ class PhraseMatcher:
 
     def _beginnings(self, keys: torch.Tensor, active: torch.Tensor) -> Iterator[_Bans]:
         """What the ends of the texts forbid."""
-        for segment in self._segments:
+        for segment in self.segments:
             row, entry = segment.entries(keys, active)
             low, high = segment.tensors.low[entry].long(), segment.tensors.high[entry].long()
             which, place = _spread(low, high - low)
@@ -174,7 +182,7 @@ class PhraseMatcher:
             dim=1,
         )
         of_pair = active.repeat_interleave(n_tokens, dim=0)
-        for segment in self._segments:
+        for segment in self.segments:
             pair, entry = segment.entries(keys, of_pair)
             yield _Bans(pair // n_tokens, tokens[pair % n_tokens], segment.tensors.penalty[entry])
 
