@@ -91,7 +91,7 @@ def measure(options: Options) -> Measured:
         )
     goals = details["forget"]["goals"]
     return Measured(
-        value=max(goal["ratio"] for goal in goals.values()),
+        value=max(goal["ratio"] for goal in goals.values() if goal["ratio"] is not None),
         n=len(_questions(kept.read(OURS, "forget"))),
         details=details,
     )
@@ -133,14 +133,16 @@ def _goals(ours: Fluency, reference: Fluency) -> dict[str, dict[str, Any]]:
     }
     ratios = {name: _ratio(*pair) for name, pair in pairs.items()}
     return {
-        name: {"ratio": ratio, "goal": GOAL, "met": ratio <= GOAL} for name, ratio in ratios.items()
+        name: {"ratio": ratio, "goal": GOAL, "met": ratio is not None and ratio <= GOAL}
+        for name, ratio in ratios.items()
     }
 
 
-def _ratio(ours: float, reference: float) -> float:
+def _ratio(ours: float, reference: float) -> float | None:
+    """None where the reference has nothing of what ours has."""
     if reference:
         return round(ours / reference, 3)
-    return 1.0 if not ours else math.inf
+    return None if ours else 1.0
 
 
 def _rubble(question: Question, tokens: Sequence[Token], lexicon: Lexicon) -> Any:
