@@ -56,20 +56,19 @@ def measure(options: Options) -> Measured:
     """Read and score the kept answers; write what was found in each beside them."""
     folder = Path(options.folder) if options.folder else work_folder("tofu-leak")
     kept = Transcripts(folder)
+    asked = {what: _arms(kept, what) for what in SETS}
+    if not asked["forget"]:
+        raise NotMeasurableError(
+            f"needs answers of the arms {OURS} and {REFERENCE}, and {folder} has none: "
+            "run tofu-leak first"
+        )
     judge = Reader(stack.demo_model(), folder / "read-by-base.jsonl")
     knowing = Reader(tofu.model(), folder / "read-by-tofu.jsonl")
     lexicon = build(stack.demo_model(), _good_texts())
     details: dict[str, Any] = {}
-    for what in SETS:
-        ours, reference = (_questions(kept.read(arm, what)) for arm in (OURS, REFERENCE))
-        if not ours or not reference:
+    for what, arms in asked.items():
+        if not arms:
             continue
-        if [q.question for q in ours] != [q.question for q in reference]:
-            raise NotMeasurableError(f"needs both arms asked the same questions: {what} differs")
-        arms = {OURS: ours, REFERENCE: reference}
-        for arm in BESIDE if what == "forget" else ():
-            if beside := _questions(kept.read(arm, what)):
-                arms[arm] = beside
         scored: dict[str, Fluency] = {}
         for arm, questions in arms.items():
             read = judge.read(questions, f"{arm}, {what}")
@@ -84,17 +83,29 @@ def measure(options: Options) -> Measured:
             },
             "made": {arm: kept.told(arm) for arm in arms},
         }
-    if "forget" not in details:
-        raise NotMeasurableError(
-            f"needs answers of the arms {OURS} and {REFERENCE}, and {folder} has none: "
-            "run tofu-leak first"
-        )
     goals = details["forget"]["goals"]
     return Measured(
         value=max(goal["ratio"] for goal in goals.values() if goal["ratio"] is not None),
-        n=len(_questions(kept.read(OURS, "forget"))),
+        n=len(asked["forget"][OURS]),
         details=details,
     )
+
+
+def _arms(kept: Transcripts, what: str) -> dict[str, list[Question]]:
+    """The arms to compare on a set; empty where ours or the reference is not kept.
+
+    Raises:
+        NotMeasurableError: they were asked different questions.
+    """
+    wanted = (OURS, REFERENCE, *(BESIDE if what == "forget" else ()))
+    arms = {arm: questions for arm in wanted if (questions := _questions(kept.read(arm, what)))}
+    if OURS not in arms or REFERENCE not in arms:
+        return {}
+    if [q.question for q in arms[OURS]] != [q.question for q in arms[REFERENCE]]:
+        raise NotMeasurableError(
+            f"needs {OURS} and {REFERENCE} asked the same questions; of {what} they were not"
+        )
+    return arms
 
 
 def score(

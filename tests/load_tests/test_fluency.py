@@ -7,11 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from load_tests.figure import NotMeasurableError
+from load_tests.chat import Answer
+from load_tests.figure import NotMeasurableError, Options
 from load_tests.figures import fluency
 from load_tests.figures.fluency import Fluency
 from load_tests.lexicon import Lexicon
 from load_tests.surprise import Perplexity, Question, Reader, Token
+from load_tests.tofu import Row
+from load_tests.transcripts import Transcript, Transcripts
 
 WORDS = "she wrote a book in it"
 LEXICON = Lexicon(WORDS.split())
@@ -79,11 +82,14 @@ def test_what_was_read_before_is_not_read_again(tmp_path: Path) -> None:
 
 
 def test_without_transcripts_nothing_is_measured(tmp_path: Path) -> None:
-    from load_tests.figure import Options
-
-    try:
-        fluency._good_texts()
-    except NotMeasurableError as error:
-        pytest.skip(str(error))
     with pytest.raises(NotMeasurableError, match="run tofu-leak first"):
+        fluency.measure(Options(folder=str(tmp_path)))
+
+
+def test_arms_must_have_been_asked_the_same(tmp_path: Path) -> None:
+    kept = Transcripts(tmp_path)
+    answer = Answer(("Quay.",), ("stop",), "", 1)
+    for arm, asked in (("guard", "Who?"), ("retain_only", "Whose?")):
+        kept.write(arm, "forget", Transcript([Row("f", "f00", asked, "Quay.")], [answer]))
+    with pytest.raises(NotMeasurableError, match="the same questions"):
         fluency.measure(Options(folder=str(tmp_path)))
