@@ -183,12 +183,14 @@ class EngineBundle:
         target_ids: in the order that ``phrases`` counts them.
         until: [n_targets] int32, for targets that hold always the ordinal of their last day
             (``datetime.date.toordinal``; ``NEVER`` without one), 0 for the others.
+        verbatim: what keeps answers from repeating protected texts.
     """
 
     digest: str
     target_ids: tuple[str, ...]
     until: npt.NDArray[np.int32]
     phrases: PhraseTable
+    verbatim: RunFilters
 
 
 def canonical_json(value: object) -> bytes:
@@ -306,13 +308,15 @@ def load_engine_bundle(root: Path, digest: str) -> EngineBundle:
     Raises:
         BundleError: not there, altered in any byte that is read, or of another format.
     """
-    _, members = _load_members(root, digest, ("targets.txt", "phrases.txt", "phrases.safetensors"))
+    names = ("targets.txt", "phrases.txt", "phrases.safetensors", "verbatim.safetensors")
+    _, members = _load_members(root, digest, names)
     columns = load_tensors(members["phrases.safetensors"])
     return EngineBundle(
         digest=digest,
         target_ids=tuple(members["targets.txt"].decode().split("\n")),
         until=columns["until"],
         phrases=PhraseTable(members["phrases.txt"].decode(), columns["target"], columns["hard"]),
+        verbatim=RunFilters(**load_tensors(members["verbatim.safetensors"])),
     )
 
 

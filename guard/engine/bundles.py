@@ -18,9 +18,12 @@ import torch
 
 from guard.bundle import EngineBundle, load_engine_bundle
 from guard.engine.matcher import PhraseMatcher, Tokens
+from guard.engine.reader import parts
 from guard.engine.segments import SegmentSet, segments_of
 from guard.engine.store import SegmentStore
 from guard.engine.symbols import symbol_vocabulary
+from guard.engine.verbatim import FilterTensors, VerbatimMatcher, filters_of
+from guard.engine.windows import split
 from guard.errors import BundleError, PlanError
 from guard.plan import BUNDLES_VARIABLE, GuardPlan, verify_plan
 
@@ -85,6 +88,29 @@ class LoadedBundle:
         at_hand = previous._held.segments if previous else ()
         self._held: SegmentSet = segments_of(bundle, tokens, at_hand, store)
         self.matcher = PhraseMatcher(tokens, self._held.bound)
+        kept: FilterTensors | None = previous._filters if previous else None
+        self._filters: FilterTensors | None = filters_of(
+            bundle.verbatim, tokens.windows.device, kept
+        )
+        self.verbatim: VerbatimMatcher | None = None
+        if self._filters is not None:
+            self.verbatim = VerbatimMatcher(tokens.word_ends(), self._filters)
+
+    def penalise(
+        self, logits: torch.Tensor, rows: torch.Tensor, state: torch.Tensor, active: torch.Tensor
+    ) -> None:
+        """Lower the logits of what active targets forbid.
+
+        Args:
+            logits: [N, V] float32, changed in place.
+            rows: [B] int64, the rows of ``logits`` to guard, each at most once.
+            state: [B, READER_WIDTH] int64, after the text so far.
+            active: [B, n_targets] bool.
+        """
+        phrases, runs = parts(state)
+        self.matcher.penalise(logits, rows, phrases, active)
+        if self.verbatim is not None:
+            self.verbatim.penalise(logits, rows, runs, split(phrases)[2], active)
 
     def active_row(self, plan: GuardPlan) -> torch.Tensor | None:
         """[n_targets] bool on the host, True for the targets that a plan enforces; None for none.

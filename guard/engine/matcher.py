@@ -16,6 +16,7 @@ import torch
 from guard.engine.hashing import finish, powers, salts
 from guard.engine.keytable import KeyTensors
 from guard.engine.lexicon import Lexicon, build_lexicon
+from guard.engine.runs import RunWindows
 from guard.engine.segment import BEGINNING, WHOLE, Segment
 from guard.engine.symbols import SymbolVocabulary
 from guard.engine.windows import (
@@ -26,6 +27,7 @@ from guard.engine.windows import (
     split,
     to_tensor,
 )
+from guard.engine.wordends import RunVocabulary
 
 
 class Tokens:
@@ -38,12 +40,25 @@ class Tokens:
     """
 
     def __init__(self, vocabulary: SymbolVocabulary, device: torch.device) -> None:
+        self._vocabulary = vocabulary
+        self._word_ends: RunVocabulary | None = None
         self.letters: Lexicon = build_lexicon(vocabulary, letters_alone=True)
         self.words: Lexicon = build_lexicon(vocabulary, letters_alone=False)
         self.windows = TextWindows(vocabulary, device)
         self.order = torch.cat(
             [to_tensor(self.letters.order, device), to_tensor(self.words.order, device)]
         )
+
+    @property
+    def runs(self) -> RunWindows | None:
+        """Reads tokens as words; None until a protected text asks for it."""
+        return self._word_ends.runs if self._word_ends else None
+
+    def word_ends(self) -> RunVocabulary:
+        """The vocabulary as ends of words, for protected texts; made when first asked for."""
+        if self._word_ends is None:
+            self._word_ends = RunVocabulary(self._vocabulary, self.windows)
+        return self._word_ends
 
 
 @dataclass(frozen=True, slots=True)

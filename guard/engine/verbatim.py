@@ -75,6 +75,20 @@ class FilterTensors:
         return byte >> (place & 7) & 1 == 1
 
 
+def filters_of(
+    filters: RunFilters, device: torch.device, previous: FilterTensors | None
+) -> FilterTensors | None:
+    """The filters on a device, those of the previous bundle where they are the same; None for none.
+
+    Filters are large, and most edits of a policy leave them as they are.
+    """
+    if not len(filters):
+        return None
+    if previous is not None and previous.host.same_as(filters):
+        return previous
+    return FilterTensors(filters, device)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Contexts:
     """What stands before the next word: [n] of them.

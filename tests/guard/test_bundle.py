@@ -53,6 +53,7 @@ CONTENT: dict[str, Any] = {
 MEMBERS = [
     "manifest.json",
     "targets.json",
+    "targets.txt",
     "phrases.txt",
     "phrases.safetensors",
     "tenants.json",
