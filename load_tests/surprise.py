@@ -126,38 +126,47 @@ class Reader:
             prompt + each.answer + (end if each.ended else "")
             for prompt, each in zip(prompts, questions, strict=True)
         ]
+        # Padded on the left, so that the answers stand last and only their logits are made.
+        # Positions are relative in the models that are read: what comes before shifts nothing.
         encoded = self._tokenizer(
             texts,
             return_tensors="pt",
             return_offsets_mapping=True,
             padding=True,
-            padding_side="right",
+            padding_side="left",
             add_special_tokens=False,
         )
         ids, mask = encoded["input_ids"], encoded["attention_mask"]  # [batch, length] int64
+        offsets: list[list[tuple[int, int]]] = encoded["offset_mapping"].tolist()
+        of_answer = [
+            [
+                bool(real) and start >= len(prompt)
+                for (start, _), real in zip(row, seen, strict=True)
+            ]
+            for row, seen, prompt in zip(offsets, mask.tolist(), prompts, strict=True)
+        ]
+        keep = max(map(sum, of_answer))
+        if not keep:
+            return [[] for _ in questions]
         with torch.inference_mode():
-            logits = self._model(input_ids=ids, attention_mask=mask).logits[:, :-1]
-            # [batch, length - 1]: of each token but the first
-            nats = torch.nn.functional.cross_entropy(
-                logits.transpose(1, 2), ids[:, 1:], reduction="none"
-            )
+            logits = self._model(input_ids=ids, attention_mask=mask, logits_to_keep=keep + 1).logits
+            scores = logits[:, :-1]  # [batch, keep, V]: each predicts the next token
+            wanted = ids[:, -keep:].unsqueeze(-1)
+            nats = scores.logsumexp(-1) - scores.gather(-1, wanted).squeeze(-1)  # [batch, keep]
         return [
             [
                 Token(
-                    min(int(start) - len(prompt), len(each.answer)),
-                    min(int(stop) - len(prompt), len(each.answer)),
-                    float(value),
+                    min(start - len(prompt), len(each.answer)),
+                    min(stop - len(prompt), len(each.answer)),
+                    value,
                 )
-                for (start, stop), value, real in zip(offsets[1:], row, seen[1:], strict=True)
-                if real and start >= len(prompt)
+                for (start, stop), value, own in zip(
+                    row[-keep:], values, wanted_here[-keep:], strict=True
+                )
+                if own
             ]
-            for prompt, each, offsets, row, seen in zip(
-                prompts,
-                questions,
-                encoded["offset_mapping"].tolist(),
-                nats.tolist(),
-                mask.tolist(),
-                strict=True,
+            for prompt, each, row, values, wanted_here in zip(
+                prompts, questions, offsets, nats.tolist(), of_answer, strict=True
             )
         ]
 
