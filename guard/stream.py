@@ -2,11 +2,13 @@
 
 The engine's ban is the first net; this is the second, on the text that leaves the proxy, so that a
 phrase is never released even in part by an engine that failed. A match is what
-``guard.phrases.PhraseSearch`` finds.
+``guard.phrases.PhraseSearch`` finds, and a word that makes a run of a protected text too long
+(guard/runs.py); of such a run only that word is held back, since what goes before it may be said.
 
 What is held back begins at the first letter of the longest phrase that the text read so far may
 still be part of, and is therefore never longer than the longest phrase plus the separators and
-invisible characters written between its letters. Work per code point is constant on average.
+invisible characters written between its letters, or than one word where a run may end with it. Work
+per code point is constant on average.
 """
 
 from __future__ import annotations
@@ -17,16 +19,24 @@ from collections.abc import Sequence
 from guard.bundle import BundlePhrase
 from guard.normalise import SEP, fold
 from guard.phrases import PhraseAutomaton, PhraseSearch, letters_of
+from guard.runs import RunHit, RunReading
+from guard.verbatim import RunFilter
 
 
 class Scanner:
-    """The hard phrases of some targets, compiled; immutable, shared by any number of scans.
+    """What some targets forbid, compiled; immutable, shared by any number of scans.
 
     Args:
         phrases: of the active targets; soft ones are left out, since they are no reason to cut.
+        verbatim: index of each target with a protected text, and its filter.
     """
 
-    def __init__(self, phrases: Sequence[BundlePhrase]) -> None:
+    def __init__(
+        self,
+        phrases: Sequence[BundlePhrase],
+        verbatim: Sequence[tuple[int, RunFilter]] = (),
+    ) -> None:
+        self.verbatim = tuple(verbatim)
         self.phrases = tuple(phrase for phrase in phrases if phrase.strength == "hard")
         self.search = PhraseSearch([phrase.text for phrase in self.phrases])
         self.longest = max((len(phrase.text) for phrase in self.phrases), default=0)
@@ -34,7 +44,7 @@ class Scanner:
     @property
     def active(self) -> bool:
         """Whether there is anything to look for."""
-        return bool(self.phrases)
+        return bool(self.phrases or self.verbatim)
 
     def start(self) -> StreamScan:
         """A scan of one text, from its beginning."""
@@ -73,15 +83,16 @@ class StreamScan:
     first, and of those that end together the one that starts first.
 
     Attributes:
-        hit: the phrase that was found. Once set, ``feed`` and ``flush`` return "" for good.
+        hit: what was found. Once set, ``feed`` and ``flush`` return "" for good.
     """
 
     def __init__(self, scanner: Scanner) -> None:
-        self.hit: BundlePhrase | None = None
+        self.hit: BundlePhrase | RunHit | None = None
         self._scanner = scanner
         search, longest = scanner.search, scanner.longest
         self._words = _Reading(search.words, search.word_ids, longest)
         self._letters = _Reading(search.letters, search.letter_ids, longest)
+        self._runs = RunReading(scanner.verbatim)
         self._read = 0
         self._hit_start = 0
         self._pieces: deque[str] = deque()  # the unreleased text, less the first `_used` of it
@@ -118,21 +129,26 @@ class StreamScan:
         """End the text.
 
         Returns:
-            What was held back, less a phrase that the end of the text completes.
+            What was held back, less what the end of the text completes.
         """
         if self.hit is not None or self._ended:
             return ""
         self._ended = True
         # Phrases on letters alone were found at their last letter.
-        word = self._words.found()
-        if word is not None:
-            self._record_hit(word, self._word_start(word))
-            return self._finish(self._hit_start)
-        return self._finish(self._read)
+        self._end_word()
+        return self._finish(self._read if self.hit is None else self._hit_start)
 
-    def _record_hit(self, phrase: int, start: int) -> None:
-        self.hit = self._scanner.phrases[phrase]
-        self._hit_start = start
+    def _record_hit(self, hit: BundlePhrase | RunHit, start: int) -> None:
+        if self.hit is None or start < self._hit_start:
+            self.hit, self._hit_start = hit, start
+
+    def _end_word(self) -> None:
+        """Record what is complete if the text's last word ends here."""
+        word, run = self._words.found(), self._runs.completed()
+        if word is not None:
+            self._record_hit(self._scanner.phrases[word], self._word_start(word))
+        if run is not None:
+            self._record_hit(run, self._runs.word_cut)
 
     def _word_start(self, phrase: int) -> int:
         return self._words.cuts[-len(self._scanner.phrases[phrase].text)]
@@ -145,20 +161,24 @@ class StreamScan:
             # Unless a separator follows, the phrase is the head of a longer word. A release that
             # ended between the two would show it as a whole word, so it may not end there.
             cut = self._word_start(ended)
+        if self._runs.completed() is not None:
+            cut = min(cut, self._runs.word_cut)  # for the same reason
         for symbol in symbols:
             if symbol != SEP:
                 self._words.step(symbol, cut)
                 self._letters.step(symbol, cut)
-            elif not self._words.automaton.ends_in_sep[self._words.state]:
-                word = self._words.found()
-                if word is not None:
-                    self._record_hit(word, self._word_start(word))
+                self._runs.letter(symbol, cut)
+            else:
+                self._end_word()
+                if self.hit is not None:
                     return
-                self._words.step(symbol, cut)
+                self._runs.end_word()
+                if not self._words.automaton.ends_in_sep[self._words.state]:
+                    self._words.step(symbol, cut)
             letters = self._letters.found()
             if letters is not None:
                 length = len(letters_of(self._scanner.phrases[letters].text))
-                self._record_hit(letters, self._letters.cuts[-length])
+                self._record_hit(self._scanner.phrases[letters], self._letters.cuts[-length])
                 return
 
     def _hold(self) -> int:
@@ -168,6 +188,8 @@ class StreamScan:
             for reading in (self._words, self._letters)
             if reading.live() > 0
         ]
+        if self._runs.holds:
+            starts.append(self._runs.word_cut)
         return min([self._read, *starts])
 
     def _release(self, until: int) -> str:

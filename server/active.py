@@ -112,10 +112,11 @@ class ActivePolicy:
             return found
         indices = {self.bundle.index_of(target) for target in key}
         phrases = self.bundle.phrases.of_targets(indices)
+        verbatim = self.bundle.verbatim.of_targets(indices)
         if len(phrases) < _SLOW_BUILD:
-            scanner = Scanner(phrases)
+            scanner = Scanner(phrases, verbatim)
         else:
-            scanner = await asyncio.to_thread(Scanner, phrases)
+            scanner = await asyncio.to_thread(Scanner, phrases, verbatim)
         self._sets[key] = made = ActiveSet(key, scanner)
         while len(self._sets) > _MAX_SETS:
             self._sets.popitem(last=False)

@@ -106,6 +106,7 @@ def test_any_split_releases_the_text_up_to_the_first_match(
     matches = slow_matches(text, phrases)
     assert (scan.hit is None) == (not matches)
     if scan.hit is not None:
+        assert isinstance(scan.hit, BundlePhrase)
         assert (min(matches)[0], scan.hit.text) in {
             (end, phrase) for phrase in phrases for end, _ in slow_matches(text, [phrase])
         }
