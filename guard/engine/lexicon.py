@@ -9,7 +9,7 @@ further in.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -99,6 +99,9 @@ class Lexicon:
         start: strings that tokens begin with; as words, where a word ends after them.
         inside: strings of matchable length that tokens hold further in, in the same sense.
         longest: symbols of the longest token that matter.
+        ranks: place of each distinct text among them in order.
+        first: [len(ranks) + 1] where the tokens of each begin in ``order``.
+        longest_text: symbols of the longest of them.
     """
 
     letters_alone: bool
@@ -106,6 +109,14 @@ class Lexicon:
     start: Ranges
     inside: Ranges
     longest: int
+    ranks: Mapping[str, int]
+    first: Int64Array
+    longest_text: int
+
+    def exact(self, text: str) -> tuple[int, int] | None:
+        """The range of the tokens that read just so, if there are any."""
+        rank = self.ranks.get(text)
+        return None if rank is None else (int(self.first[rank]), int(self.first[rank + 1]))
 
 
 def texts_for(vocabulary: SymbolVocabulary, *, letters_alone: bool) -> list[str]:
@@ -152,6 +163,9 @@ def build_lexicon(vocabulary: SymbolVocabulary, *, letters_alone: bool) -> Lexic
         start=start,
         inside=inside,
         longest=min(int(symbols.lengths.max(initial=0)), longest),
+        ranks=rank,
+        first=first,
+        longest_text=int(symbols.lengths.max(initial=0)),
     )
 
 

@@ -18,6 +18,7 @@ from guard.engine.keytable import KeyTensors
 from guard.engine.lexicon import Lexicon, build_lexicon
 from guard.engine.runs import RunWindows
 from guard.engine.segment import BEGINNING, WHOLE, Segment
+from guard.engine.steer import Steering
 from guard.engine.symbols import SymbolVocabulary
 from guard.engine.windows import (
     LETTERS_WIDTH,
@@ -36,6 +37,7 @@ class Tokens:
     Attributes:
         letters, words: the vocabulary sorted for both ways of matching.
         order: [m] token ids, as segments' ranges count them.
+        steering: finds what leads further into a phrase.
         windows: reads tokens into states.
     """
 
@@ -44,6 +46,7 @@ class Tokens:
         self._word_ends: RunVocabulary | None = None
         self.letters: Lexicon = build_lexicon(vocabulary, letters_alone=True)
         self.words: Lexicon = build_lexicon(vocabulary, letters_alone=False)
+        self.steering = Steering(vocabulary, self.letters, self.words)
         self.windows = TextWindows(vocabulary, device)
         self.order = torch.cat(
             [to_tensor(self.letters.order, device), to_tensor(self.words.order, device)]

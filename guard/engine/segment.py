@@ -59,14 +59,36 @@ class Segment:
     penalty: npt.NDArray[np.float32]
 
 
+@dataclass(frozen=True, slots=True)
+class Advance:
+    """Tokens that lead further into a phrase without completing it.
+
+    Attributes:
+        phrase: index of the phrase.
+        begun: how much of it stands before the token: as words with a separator in front, or
+            letters alone.
+        letters_alone: which of the two.
+        low, high: range of the order of that way's lexicon.
+        penalty: added to the logits.
+    """
+
+    phrase: int
+    begun: str
+    letters_alone: bool
+    low: int
+    high: int
+    penalty: float
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Entries:
-    """Entries under way, in no order."""
+    """Entries under way, in no order; ``penalty`` NaN for that of the phrase."""
 
     key: Int64Array
     low: Int64Array
     high: Int64Array
     phrase: Int64Array
+    penalty: npt.NDArray[np.float32]
 
 
 def compile_segment(
@@ -75,6 +97,7 @@ def compile_segment(
     penalties: npt.NDArray[np.float32],
     letters: Lexicon,
     words: Lexicon,
+    advances: Sequence[Advance] = (),
 ) -> Segment:
     """Compile phrases for a vocabulary.
 
@@ -82,6 +105,7 @@ def compile_segment(
         texts: normalised phrases, none empty; ``MAX_LETTERS`` letters of each count.
         targets, penalties: [n] of each phrase.
         letters, words: the vocabulary, for both ways of matching.
+        advances: what else to penalise (guard/engine/steer.py).
     """
     enough = np.fromiter(map(has_enough_letters, texts), np.bool_, len(texts))
     (long,), (short,) = np.nonzero(enough), np.nonzero(~enough)
@@ -89,6 +113,10 @@ def compile_segment(
     by_words = [SEP + texts[i] for i in short.tolist()]
     found = _entries(by_letters, long, letters, 0)
     found += _entries(by_words, short, words, len(letters.order))
+    found += _advancing([each for each in advances if each.letters_alone], letters, 0)
+    found += _advancing(
+        [each for each in advances if not each.letters_alone], words, len(letters.order)
+    )
     key = np.concatenate([np.zeros(0, np.int64), *(each.key for each in found)])
     place = np.argsort(key, kind="stable")
     keys, count = np.unique(key[place], return_counts=True)
@@ -101,13 +129,14 @@ def compile_segment(
         return in_order
 
     phrase = joined("phrase")
+    own = np.concatenate([np.zeros(0, np.float32), *(each.penalty for each in found)])[place]
     return Segment(
         table=KeyTable.of(keys),
         offset=offset,
         low=joined("low").astype(np.int32),
         high=joined("high").astype(np.int32),
         target=targets[phrase].astype(np.int32),
-        penalty=penalties[phrase].astype(np.float32),
+        penalty=np.where(np.isnan(own), penalties[phrase], own).astype(np.float32),
     )
 
 
@@ -148,6 +177,7 @@ def _of_rows(
                 ranges.low[places[hit]] + shift,
                 ranges.high[places[hit]] + shift,
                 phrases[rows[part[hit]]],
+                _unset(int(np.count_nonzero(hit))),
             )
         )
 
@@ -171,8 +201,34 @@ def _of_rows(
 
     whole = finish(whole_hash + salts(width + 1, WHOLE[lexicon.letters_alone])[length])
     none = np.zeros(len(rows), np.int64)
-    found.append(_Entries(whole, none, none, phrases[rows]))
+    found.append(_Entries(whole, none, none, phrases[rows], _unset(len(rows))))
     return found
+
+
+def _unset(count: int) -> npt.NDArray[np.float32]:
+    return np.full(count, np.nan, np.float32)
+
+
+def _advancing(advances: Sequence[Advance], lexicon: Lexicon, shift: int) -> list[_Entries]:
+    if not advances:
+        return []
+    distinct = {text: place for place, text in enumerate({each.begun: 0 for each in advances})}
+    symbols = RaggedSymbols.of([*distinct])
+    length = symbols.lengths
+    width = int(length.max(initial=0))
+    hashes = symbols.prefix_hashes(np.arange(len(distinct)), width)[
+        np.arange(len(distinct)), length
+    ]
+    keys = finish(hashes + salts(width + 1, BEGINNING[lexicon.letters_alone])[length])
+    return [
+        _Entries(
+            keys[[distinct[each.begun] for each in advances]],
+            np.array([each.low for each in advances], np.int64) + shift,
+            np.array([each.high for each in advances], np.int64) + shift,
+            np.array([each.phrase for each in advances], np.int64),
+            np.array([each.penalty for each in advances], np.float32),
+        )
+    ]
 
 
 def window_width(*, letters_alone: bool) -> int:

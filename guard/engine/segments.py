@@ -52,11 +52,14 @@ class _Wanted:
     Attributes:
         fingerprints: [n_targets] int64.
         first: [n_targets + 1] where each target's phrases begin.
+        steered: [n_targets] bool, whether the model is led away early. Not from what holds
+            always: where nothing was detected, the beginnings of phrases are innocent.
         texts: [n_phrases].
     """
 
     fingerprints: Int64Array
     first: Int64Array
+    steered: npt.NDArray[np.bool_]
     texts: list[str]
     hard: npt.NDArray[np.bool_]
 
@@ -66,12 +69,15 @@ class _Wanted:
         texts, n_targets = phrases.texts(), len(bundle.target_ids)
         first = np.searchsorted(phrases.target, np.arange(n_targets + 1)).astype(np.int64)
         edges, marks = first.tolist(), phrases.hard.tobytes()
+        steered = bundle.until == 0
         # Python's own hash is keyed anew in each process, which is as long as a segment lives.
         prints = [
-            hash((target, *texts[low:high], marks[low:high]))
-            for target, low, high in zip(bundle.target_ids, edges, edges[1:], strict=False)
+            hash((target, steer, *texts[low:high], marks[low:high]))
+            for target, steer, low, high in zip(
+                bundle.target_ids, steered.tolist(), edges, edges[1:], strict=False
+            )
         ]
-        return cls(np.array(prints, np.int64), first, texts, phrases.hard)
+        return cls(np.array(prints, np.int64), first, steered, texts, phrases.hard)
 
     @property
     def sizes(self) -> Int64Array:
@@ -147,15 +153,23 @@ def _compile(
     of_wanted = np.repeat(np.isin(np.arange(len(wanted.sizes)), targets), wanted.sizes)
     texts = [wanted.texts[place] for place in np.flatnonzero(of_wanted).tolist()]
     owner = np.repeat(np.arange(len(targets), dtype=np.int32), sizes)
-    penalty = np.where(wanted.hard[of_wanted], HARD_PENALTY, SOFT_PENALTY).astype(np.float32)
-    compiled = None
-    worth_keeping = store is not None and len(texts) >= _WORTH_KEEPING
-    if store is not None and worth_keeping:
-        digest = store.digest_of(texts, owner, penalty)
+    hard = wanted.hard[of_wanted]
+    penalty = np.where(hard, HARD_PENALTY, SOFT_PENALTY).astype(np.float32)
+    steered = np.flatnonzero(hard & np.repeat(wanted.steered[targets], sizes))
+    digest = ""
+    if store is not None and len(texts) >= _WORTH_KEEPING:
+        digest = store.digest_of(texts, owner, penalty, steered)
         compiled = store.load(digest)
-    if compiled is None:
-        compiled = compile_segment(texts, owner, penalty, tokens.letters, tokens.words)
-        if store is not None and worth_keeping:
-            store.save(digest, compiled)
+        if compiled is not None:
+            tensors = SegmentTensors(compiled, tokens.windows.device)
+            return TargetSegment(tensors, wanted.fingerprints[targets], sizes)
+    advances = [
+        advance
+        for place in steered.tolist()
+        for advance in tokens.steering.advances(place, texts[place])
+    ]
+    compiled = compile_segment(texts, owner, penalty, tokens.letters, tokens.words, advances)
+    if store is not None and digest:
+        store.save(digest, compiled)
     tensors = SegmentTensors(compiled, tokens.windows.device)
     return TargetSegment(tensors, wanted.fingerprints[targets], sizes)

@@ -26,8 +26,10 @@ import numpy as np
 import numpy.typing as npt
 
 from guard.bundle import canonical_json
+from guard.engine.hashing import Int64Array
 from guard.engine.keytable import KeyTable
 from guard.engine.segment import Segment
+from guard.engine.steer import SCHEDULE
 from guard.engine.symbols import SymbolVocabulary
 
 FOLDER: Final = ".compiled"
@@ -64,12 +66,18 @@ class SegmentStore:
         texts: Sequence[str],
         targets: npt.NDArray[np.int32],
         penalties: npt.NDArray[np.float32],
+        steered: Int64Array,
     ) -> str:
-        """The name of the segment of these phrases."""
-        digest = hashlib.sha256(f"{_FORMAT} {self._vocabulary}\n".encode())
+        """The name of the segment of these phrases.
+
+        Args:
+            steered: indices of the phrases that a model is led away from early.
+        """
+        digest = hashlib.sha256(f"{_FORMAT} {self._vocabulary} {SCHEDULE}\n".encode())
         digest.update("\n".join(texts).encode())
         digest.update(targets.tobytes())
         digest.update(penalties.tobytes())
+        digest.update(steered.tobytes())
         return digest.hexdigest()
 
     def load(self, digest: str) -> Segment | None:

@@ -15,6 +15,7 @@ KEY = b"k" * 32
 TEXTS = ["red", "blue moon", "abcdef"]
 TARGETS = np.array([0, 1, 1], np.int32)
 PENALTIES = np.array([-np.inf, -8, -np.inf], np.float32)
+NONE = np.zeros(0, np.int64)
 FIELDS = ("offset", "low", "high", "target", "penalty")
 
 
@@ -30,7 +31,7 @@ def segment(symbols: SymbolVocabulary) -> Segment:
 
 
 def digest_of(store: SegmentStore) -> str:
-    return store.digest_of(TEXTS, TARGETS, PENALTIES)
+    return store.digest_of(TEXTS, TARGETS, PENALTIES, NONE)
 
 
 def test_what_was_kept_comes_back(
@@ -57,11 +58,12 @@ def test_other_phrases_or_another_vocabulary_have_another_name(
     names = {
         digest_of(store),
         digest_of(other),
-        store.digest_of([*TEXTS[:2], "abcdeg"], TARGETS, PENALTIES),
-        store.digest_of(TEXTS, TARGETS[::-1].copy(), PENALTIES),
-        store.digest_of(TEXTS, TARGETS, np.zeros(3, np.float32)),
+        store.digest_of([*TEXTS[:2], "abcdeg"], TARGETS, PENALTIES, NONE),
+        store.digest_of(TEXTS, TARGETS[::-1].copy(), PENALTIES, NONE),
+        store.digest_of(TEXTS, TARGETS, np.zeros(3, np.float32), NONE),
+        store.digest_of(TEXTS, TARGETS, PENALTIES, np.array([1])),
     }
-    assert len(names) == 5
+    assert len(names) == 6
 
 
 @pytest.mark.parametrize("file", ["keys.npy", "penalty.npy", "manifest.json"])
