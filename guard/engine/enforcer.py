@@ -64,7 +64,8 @@ class Enforcer:
         device: where the logits will be.
 
     Attributes:
-        windows: reads tokens, for every bundle alike.
+        tokens: the vocabulary on the device, for every bundle alike.
+        windows: reads tokens.
 
     Raises:
         PlanError: no signing key.
@@ -75,7 +76,8 @@ class Enforcer:
         self._key, root = _trust()
         self.end_token = end_token
         self._bundles = BundleCache(root, self._key, vocabulary, device)
-        self.windows = self._bundles.tokens.windows
+        self.tokens = self._bundles.tokens
+        self.windows = self.tokens.windows
         self._scribe = ProbeScribe(vocabulary, end_token)
         _log.info("unlearn-guard: enforcing plans, bundles in %s", root)
 

@@ -1,0 +1,40 @@
+"""The V2 adapter over the kernels: what a vLLM on a GPU runs."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+pytest.importorskip("vllm", reason="the engine extra is not installed")
+
+from guard.engine import vllm_v2
+from guard.engine.gpu.rows import KernelRows
+from guard.engine.rows import GuardedRows
+from guard.engine.vllm_v2 import GuardLogitsProcessor
+from tests.guard.engine.conftest import Engine
+from tests.guard.engine.test_vllm_v1 import PAIRS, MakeEngine
+from tests.guard.engine.test_vllm_v2 import follow_a_schedule
+
+from tests.guard.engine.conftest import make_engine, small_tokenizer  # noqa: F401  isort: skip
+
+
+@pytest.fixture
+def engine(
+    make_engine: MakeEngine,  # noqa: F811
+    small_tokenizer: Callable[[Any], None],  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> Engine:
+    def with_kernels(processor: GuardLogitsProcessor, slots: int, drafts: int) -> GuardedRows:
+        tokens = processor._enforcer.tokens
+        return KernelRows(tokens, slots, slots * (1 + drafts), programs=2, finishing_programs=2)
+
+    monkeypatch.setattr(GuardLogitsProcessor, "_guarded_rows", with_kernels)
+    small_tokenizer(vllm_v2)
+    return make_engine(PAIRS)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="the runner of these tests is on the CPU")
+@pytest.mark.parametrize("max_drafts", [0, 3])
+def test_any_schedule_of_slots_bans_what_each_row_demands(engine: Engine, max_drafts: int) -> None:
+    assert follow_a_schedule(engine, max_drafts, steps=15) > 5
