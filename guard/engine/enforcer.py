@@ -46,7 +46,7 @@ class Requirement:
 
     Attributes:
         bundle: None where the plan could not be kept after all; the request may then say nothing.
-        active: [n_targets] bool on the host.
+        active: [n_slots] bool on the host.
         script: what a canary's answer must be pushed to say.
     """
 
@@ -87,7 +87,7 @@ class Enforcer:
             plan = admitted_plan((extra_args or {}).get(XARG), self._key)
             bundle = self._bundles.get(plan.bundle)
             active = bundle.active_row(plan)
-        except (GuardError, KeyError) as error:
+        except (GuardError, LookupError) as error:
             # The API process has checked all of this. Raising here would stop the engine for
             # everyone, so this request alone ends, without a word.
             _log.error("unlearn-guard: a request was silenced: %s", error)

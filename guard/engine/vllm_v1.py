@@ -28,11 +28,10 @@ from vllm.v1.sample.logits_processor.interface import (
 
 from guard.engine.bundles import LoadedBundle
 from guard.engine.enforcer import Enforcer, Requirement, check_request
-from guard.engine.matcher import PhraseMatcher
 from guard.engine.probe import push
+from guard.engine.reader import READER_WIDTH, TextReader
 from guard.engine.versions import check_vllm_version
 from guard.engine.vocabulary import token_bytes
-from guard.engine.windows import STATE_WIDTH, TextWindows
 
 if TYPE_CHECKING:
     from vllm import SamplingParams
@@ -49,7 +48,7 @@ class _Row:
     def __init__(self, output: list[int], needs: Requirement) -> None:
         self.output = output  # vLLM's own list, which grows as tokens are sampled
         self.needs = needs
-        self.state = torch.zeros(STATE_WIDTH, dtype=torch.int64)  # set when the prompt is read
+        self.state = torch.zeros(READER_WIDTH, dtype=torch.int64)  # set when the prompt is read
         self.read = 0  # how many output tokens `state` includes
 
     def unread(self) -> list[int]:
@@ -61,7 +60,7 @@ class _Row:
 class _Group:
     """Rows of one bundle."""
 
-    matcher: PhraseMatcher
+    bundle: LoadedBundle
     indices: torch.Tensor  # [b] rows of the logits
     places: torch.Tensor  # [b] rows of the batch's state
     active: torch.Tensor  # [b, n_targets]
@@ -70,9 +69,9 @@ class _Group:
 class _Batch:
     """The guarded rows while none joins, leaves or moves: their states as one tensor."""
 
-    def __init__(self, rows: Mapping[int, _Row], windows: TextWindows) -> None:
-        device = windows.device
-        self._windows = windows
+    def __init__(self, rows: Mapping[int, _Row], reader: TextReader) -> None:
+        device = reader.device
+        self._reader = reader
         self.rows = list(rows.items())
         self.state = torch.stack([row.state for row in rows.values()]).to(device)
         by_bundle: dict[LoadedBundle, list[int]] = defaultdict(list)
@@ -81,7 +80,7 @@ class _Batch:
                 by_bundle[row.needs.bundle].append(place)
         self.groups = [
             _Group(
-                bundle.matcher,
+                bundle,
                 torch.tensor([self.rows[place][0] for place in places], device=device),
                 torch.tensor(places, device=device),
                 torch.stack([self.rows[place][1].needs.active for place in places]).to(device),
@@ -101,9 +100,9 @@ class _Batch:
                 row.read = len(row.output)
         for step in range(max(map(len, unread))):
             tokens = [
-                text[step] if step < len(text) else self._windows.empty_token for text in unread
+                text[step] if step < len(text) else self._reader.empty_token for text in unread
             ]
-            self.state = self._windows.advance(
+            self.state = self._reader.advance(
                 self.state, torch.tensor(tokens, device=self.state.device)
             )
         return unknown
@@ -131,6 +130,7 @@ class GuardLogitsProcessor(LogitsProcessor):
         tokenizer = cached_tokenizer_from_config(model)
         vocabulary = token_bytes(tokenizer, model.get_vocab_size())
         self._enforcer = Enforcer(vocabulary, int(tokenizer.eos_token_id), device)
+        self._reader = TextReader(self._enforcer.tokens)
         self._rows: dict[int, _Row] = {}
         self._batch: _Batch | None = None  # made of `_rows` when it is needed
 
@@ -163,7 +163,7 @@ class GuardLogitsProcessor(LogitsProcessor):
     def _read_prompt(self, row: _Row, prompt: list[int]) -> None:
         """Read a prompt, and the output so far of a request that was preempted."""
         known = [token for token in row.output if token >= 0]
-        row.state = self._enforcer.windows.read_texts([[*prompt, *known]])[0]
+        row.state = self._reader.read_texts([[*prompt, *known]])[0]
         row.read = len(known)
 
     def apply(self, logits: torch.Tensor) -> torch.Tensor:
@@ -175,14 +175,14 @@ class GuardLogitsProcessor(LogitsProcessor):
         if not self._rows:
             return logits
         if self._batch is None:
-            self._batch = _Batch(self._rows, self._enforcer.windows)
+            self._batch = _Batch(self._rows, self._reader)
         batch = self._batch
         unknown = batch.catch_up()
         for index, row in batch.rows:
             if row.needs.script is not None:
                 push(logits, index, row.needs.script, len(row.output))
         for group in batch.groups:
-            group.matcher.penalise(logits, group.indices, batch.state[group.places], group.active)
+            group.bundle.penalise(logits, group.indices, batch.state[group.places], group.active)
         for index in unknown:
             # Unknown text cannot be guarded: end the answer here.
             logits[index] = float("-inf")
