@@ -6,7 +6,8 @@ Proxy and engine share a folder of bundles; each bundle is a folder named by its
                    /targets.json         what each target asks for
                    /targets.txt          ids of the targets, one a line
                    /phrases.txt          normalised phrases, one a line, by target
-                   /phrases.safetensors  target [n] int32, hard [n] bool; until [n_targets] int32
+                   /phrases.safetensors  target, slot [n] int32, hard [n] bool;
+                                         until [n_targets] int32
                    /tenants.json         API keys as sha256, exemptions
                    /examples.safetensors unit sentence vectors [n, d] float32, targets [n] int32
                    /verbatim.safetensors Bloom filters of protected texts; see guard/verbatim.py
@@ -37,7 +38,7 @@ from safetensors.numpy import save as save_tensors
 from guard.errors import BundleError
 from guard.verbatim import RunFilter, RunFilters
 
-FORMAT: Final = 3
+FORMAT: Final = 4
 # The last day of what does not expire.
 NEVER: Final = np.iinfo(np.int32).max
 # The phrase that every bundle forbids for the canary's own target; see guard/plan.py.
@@ -84,35 +85,57 @@ class BundleTarget:
 
 @dataclass(frozen=True, slots=True)
 class BundlePhrase:
-    """A forbidden phrase: normalised words, index of its target, and how hard it is forbidden."""
+    """A forbidden phrase.
+
+    Attributes:
+        text: its normalised words.
+        target: index of its target.
+        strength: how hard it is forbidden.
+        cue: it stands in the very questions that the target is recognised by, so it is what people
+            ask *with*, not what they ask for; whoever says it may have it said back.
+    """
 
     text: str
     target: int
     strength: Strength
+    cue: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PhraseTable:
-    """All phrases of a bundle, by target; arrays, since there may be millions.
+    """All phrases of a bundle, by target, the cues after the others; arrays, for millions of them.
+
+    Phrases are switched on and off by *slots*: each target has one, of its own index, and each cue
+    has one more, in order.
 
     Attributes:
         lines: [n] normalised texts, one a line.
-        target: [n] int32, ascending.
+        target: [n] int32.
         hard: [n] bool.
+        slot: [n] int32, ascending.
     """
 
     lines: str
     target: npt.NDArray[np.int32]
     hard: npt.NDArray[np.bool_]
+    slot: npt.NDArray[np.int32]
 
     @classmethod
-    def of(cls, phrases: Sequence[BundlePhrase]) -> PhraseTable:
+    def of(cls, phrases: Sequence[BundlePhrase], n_targets: int) -> PhraseTable:
         """The table of some phrases, in any order."""
-        rows = sorted(phrases, key=lambda phrase: phrase.target)
+        rows = sorted(phrases, key=lambda phrase: (phrase.cue, phrase.target))
+        first_cue = sum(not row.cue for row in rows)
         return cls(
             "\n".join(row.text for row in rows),
             np.array([row.target for row in rows], np.int32),
             np.array([row.strength == "hard" for row in rows], np.bool_),
+            np.array(
+                [
+                    n_targets + place - first_cue if row.cue else row.target
+                    for place, row in enumerate(rows)
+                ],
+                np.int32,
+            ),
         )
 
     def __len__(self) -> int:
@@ -128,8 +151,23 @@ class PhraseTable:
         texts = self.texts()
         places = np.flatnonzero(np.isin(self.target, list(targets))).tolist()
         return [
-            BundlePhrase(texts[i], int(self.target[i]), "hard" if self.hard[i] else "soft")
+            BundlePhrase(
+                texts[i],
+                int(self.target[i]),
+                "hard" if self.hard[i] else "soft",
+                cue=bool(self.slot[i] != self.target[i]),
+            )
             for i in places
+        ]
+
+    def cues(self) -> list[BundlePhrase]:
+        """The cues, in the order of their slots."""
+        texts = self.texts()
+        return [
+            BundlePhrase(
+                texts[i], int(self.target[i]), "hard" if self.hard[i] else "soft", cue=True
+            )
+            for i in np.flatnonzero(self.slot != self.target).tolist()
         ]
 
 
@@ -192,6 +230,11 @@ class EngineBundle:
     phrases: PhraseTable
     verbatim: RunFilters
 
+    def slot_owner(self) -> npt.NDArray[np.int32]:
+        """[n_slots] int32, the target of each slot: the targets themselves, then those of cues."""
+        cues = self.phrases.target[self.phrases.slot != self.phrases.target]
+        return np.concatenate([np.arange(len(self.target_ids), dtype=np.int32), cues])
+
 
 def canonical_json(value: object) -> bytes:
     """One byte string per value: sorted keys, no spaces, UTF-8."""
@@ -223,7 +266,9 @@ def write_bundle(
         threshold=2.0, aliases=(),
     )  # fmt: skip
     all_targets = (*targets, canary)
-    table = PhraseTable.of([*phrases, BundlePhrase(CANARY_PHRASE, len(targets), "hard")])
+    table = PhraseTable.of(
+        [*phrases, BundlePhrase(CANARY_PHRASE, len(targets), "hard")], len(all_targets)
+    )
     vectors = np.zeros((0, 0), np.float32) if examples is None else examples
     owners = np.zeros(0, np.int32) if example_targets is None else example_targets
     members = {
@@ -236,6 +281,7 @@ def write_bundle(
             {
                 "target": table.target,
                 "hard": table.hard,
+                "slot": table.slot,
                 "until": np.array([_until(target) for target in all_targets], np.int32),
             }
         ),
@@ -283,13 +329,12 @@ def load_bundle(root: Path, digest: str) -> Bundle:
     manifest, members = _load_members(root, digest)
     head = json.loads(members["targets.json"])
     tensors = load_tensors(members["examples.safetensors"])
-    columns = load_tensors(members["phrases.safetensors"])
     return Bundle(
         digest=digest,
         targets=tuple(
             BundleTarget(**{**row, "aliases": tuple(row["aliases"])}) for row in head["targets"]
         ),
-        phrases=PhraseTable(members["phrases.txt"].decode(), columns["target"], columns["hard"]),
+        phrases=_phrase_table(members),
         tenants=tuple(
             Tenant(row["name"], tuple(row["key_digests"]), tuple(row["exempt"]))
             for row in json.loads(members["tenants.json"])
@@ -315,8 +360,15 @@ def load_engine_bundle(root: Path, digest: str) -> EngineBundle:
         digest=digest,
         target_ids=tuple(members["targets.txt"].decode().split("\n")),
         until=columns["until"],
-        phrases=PhraseTable(members["phrases.txt"].decode(), columns["target"], columns["hard"]),
+        phrases=_phrase_table(members),
         verbatim=RunFilters(**load_tensors(members["verbatim.safetensors"])),
+    )
+
+
+def _phrase_table(members: Mapping[str, bytes]) -> PhraseTable:
+    columns = load_tensors(members["phrases.safetensors"])
+    return PhraseTable(
+        members["phrases.txt"].decode(), columns["target"], columns["hard"], columns["slot"]
     )
 
 

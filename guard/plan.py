@@ -48,6 +48,7 @@ class GuardPlan:
         bundle: digest of the bundle that names the targets.
         targets: ids of the targets to enforce, besides those that the bundle holds always.
         exempt: ids of targets that hold always, but not for this caller.
+        said: which of the bundle's cues the user has said, and may have said back.
         mode: ``probe`` for the canary, whose answer the engine scripts (see guard/engine/probe.py).
         nonce: what the canary's answer must say; empty otherwise.
     """
@@ -57,6 +58,7 @@ class GuardPlan:
     mode: PlanMode = "enforce"
     nonce: str = ""
     exempt: tuple[str, ...] = ()
+    said: tuple[int, ...] = ()
 
 
 def load_key(environ: Mapping[str, str] = os.environ) -> bytes:
@@ -100,6 +102,7 @@ def sign_plan(
         "m": plan.mode,
         "n": plan.nonce,
         "x": sorted(plan.exempt),
+        "s": sorted(plan.said),
         "e": int(time.time() if now is None else now) + lifetime_s,
     }
     body = base64.urlsafe_b64encode(canonical_json(fields)).decode().rstrip("=")
@@ -153,7 +156,12 @@ def _read_signed(text: object, key: bytes) -> tuple[GuardPlan, int]:
     try:
         fields = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
         plan = GuardPlan(
-            fields["b"], tuple(fields["t"]), fields["m"], fields["n"], tuple(fields["x"])
+            fields["b"],
+            tuple(fields["t"]),
+            fields["m"],
+            fields["n"],
+            tuple(fields["x"]),
+            tuple(map(int, fields["s"])),
         )
         return plan, int(fields["e"])
     except (binascii.Error, ValueError, KeyError, TypeError) as error:

@@ -13,7 +13,7 @@ from typing import Final
 
 from classifiers import BatchingEncoder, Detector
 from guard.bundle import CANARY_TARGET, Bundle, BundleTarget, Tenant
-from guard.phrases import Match
+from guard.phrases import Match, PhraseSearch
 from guard.plan import GuardPlan
 from guard.stream import Scanner
 from server.errors import UnauthorizedError
@@ -30,9 +30,11 @@ class ActiveSet:
 
     Attributes:
         targets: ids, sorted.
+        said: cues that the user has said, and may have said back; sorted.
     """
 
     targets: tuple[str, ...]
+    said: tuple[int, ...]
     scanner: Scanner
 
     def search(self, text: str) -> list[tuple[int, Match]]:
@@ -56,7 +58,9 @@ class ActivePolicy:
         self.bundle = bundle
         self.detector = Detector(bundle, encoder)
         self.targets = {t.id: t for t in bundle.targets if t.id != CANARY_TARGET}
-        self._sets: OrderedDict[tuple[str, ...], ActiveSet] = OrderedDict()
+        self._cues = PhraseSearch([cue.text for cue in bundle.phrases.cues()])
+        self._cue_targets = [cue.target for cue in bundle.phrases.cues()]
+        self._sets: OrderedDict[tuple[tuple[str, ...], tuple[int, ...]], ActiveSet] = OrderedDict()
 
     def tenant(self, authorization: str) -> Tenant | None:
         """Who is calling; None where the policy knows no tenants.
@@ -95,29 +99,47 @@ class ActivePolicy:
             if target.holds_always and target.id not in skip and not expired(target)
         ]
 
-    def plan(self, targets: Iterable[str], skip: frozenset[str]) -> GuardPlan:
-        """What the engine must hold for these targets; those in ``skip`` do not bind the caller."""
+    def plan(self, active: ActiveSet, skip: frozenset[str]) -> GuardPlan:
+        """What the engine must hold for a request; ``skip`` does not bind the caller."""
         return GuardPlan(
             bundle=self.bundle.digest,
-            targets=tuple(t for t in targets if not self.targets[t].holds_always),
+            targets=tuple(t for t in active.targets if not self.targets[t].holds_always),
+            said=active.said,
             exempt=tuple(t.id for t in self.targets.values() if t.holds_always and t.id in skip),
         )
 
-    async def active_set(self, targets: Iterable[str]) -> ActiveSet:
-        """What guards for these targets; kept for the next request with the same ones."""
-        key = tuple(sorted(set(targets)))
+    def _said(self, targets: set[int], turns: Iterable[str]) -> tuple[int, ...]:
+        """The cues of some targets that the user's turns say."""
+        if not self._cue_targets or not targets:
+            return ()
+        found = {match.phrase for turn in turns for match in self._cues.search(turn)}
+        return tuple(cue for cue in sorted(found) if self._cue_targets[cue] in targets)
+
+    async def active_set(self, targets: Iterable[str], turns: Iterable[str] = ()) -> ActiveSet:
+        """What guards for these targets; kept for the next request with the same ones.
+
+        Args:
+            turns: what the user says.
+        """
+        ids = tuple(sorted(set(targets)))
+        indices = {self.bundle.index_of(target) for target in ids}
+        key = ids, self._said(indices, turns)
         found = self._sets.get(key)
         if found is not None:
             self._sets.move_to_end(key)
             return found
-        indices = {self.bundle.index_of(target) for target in key}
-        phrases = self.bundle.phrases.of_targets(indices)
+        free = {self._cues.phrases[cue] for cue in key[1]}
+        phrases = [
+            phrase
+            for phrase in self.bundle.phrases.of_targets(indices)
+            if not (phrase.cue and phrase.text in free)
+        ]
         verbatim = self.bundle.verbatim.of_targets(indices)
         if len(phrases) < _SLOW_BUILD:
             scanner = Scanner(phrases, verbatim)
         else:
             scanner = await asyncio.to_thread(Scanner, phrases, verbatim)
-        self._sets[key] = made = ActiveSet(key, scanner)
+        self._sets[key] = made = ActiveSet(*key, scanner)
         while len(self._sets) > _MAX_SETS:
             self._sets.popitem(last=False)
         return made

@@ -102,14 +102,15 @@ class RequestPath:
         if verdict.refused_by is not None:
             return self._refuse(api, request, verdict.refused_by, decision)
         with self._step("context", decision):
-            active = await policy.active_set(verdict.active)
+            turns = [text.text for text in texts if text.kind == "user"]
+            active = await policy.active_set(verdict.active, turns)
             filtered = filter_context(policy.bundle, active, texts, findings)
         if filtered.refused_by is not None:
             return self._refuse(api, request, filtered.refused_by, decision)
         decision.edits = filtered.edits
         forbid_forcing(request, raw, active)
 
-        plan = policy.plan(active.targets, skip)
+        plan = policy.plan(active, skip)
         payload = engine_payload(request, raw, sign_plan(plan, self.key), decision)
         return await self._forward(
             api, request, payload, Release.of(api, request, policy.bundle, active, decision)

@@ -14,6 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 import torch
 
 from guard.bundle import EngineBundle, load_engine_bundle
@@ -46,8 +47,10 @@ def bundles_root(environ: Mapping[str, str] = os.environ) -> Path:
 
 
 @lru_cache(maxsize=_KEPT)
-def _target_ids(root: Path, digest: str) -> frozenset[str]:
-    return frozenset(load_engine_bundle(root, digest).target_ids)
+def _known(root: Path, digest: str) -> tuple[frozenset[str], int]:
+    """Ids of a bundle's targets, and how many cues it has."""
+    bundle = load_engine_bundle(root, digest)
+    return frozenset(bundle.target_ids), len(bundle.slot_owner()) - len(bundle.target_ids)
 
 
 def admit(signed: object, key: bytes, root: Path) -> GuardPlan:
@@ -58,7 +61,9 @@ def admit(signed: object, key: bytes, root: Path) -> GuardPlan:
         BundleError: its bundle is absent or altered.
     """
     plan = verify_plan(signed, key)
-    unknown = {*plan.targets, *plan.exempt} - _target_ids(root, plan.bundle)
+    ids, n_cues = _known(root, plan.bundle)
+    unknown = [target for target in {*plan.targets, *plan.exempt} if target not in ids]
+    unknown += [str(cue) for cue in plan.said if not 0 <= cue < n_cues]
     if unknown:
         raise PlanError(
             f"the guard plan names {len(unknown)} targets that its bundle does not have",
@@ -84,6 +89,7 @@ class LoadedBundle:
     ) -> None:
         self._index = {target: place for place, target in enumerate(bundle.target_ids)}
         self._until = torch.from_numpy(bundle.until)
+        self._owner = torch.from_numpy(bundle.slot_owner().astype(np.int64))
         self._some_always = bool((self._until > 0).any())
         at_hand = previous._held.segments if previous else ()
         self._held: SegmentSet = segments_of(bundle, tokens, at_hand, store)
@@ -105,7 +111,7 @@ class LoadedBundle:
             logits: [N, V] float32, changed in place.
             rows: [B] int64, the rows of ``logits`` to guard, each at most once.
             state: [B, READER_WIDTH] int64, after the text so far.
-            active: [B, n_targets] bool.
+            active: [B, n_slots] bool.
         """
         phrases, runs = parts(state)
         self.matcher.penalise(logits, rows, phrases, active)
@@ -113,10 +119,11 @@ class LoadedBundle:
             self.verbatim.penalise(logits, rows, runs, split(phrases)[2], active)
 
     def active_row(self, plan: GuardPlan) -> torch.Tensor | None:
-        """[n_targets] bool on the host, True for the targets that a plan enforces; None for none.
+        """[n_slots] bool on the host, True for what a plan enforces; None for nothing.
 
         Raises:
             KeyError: a target that this bundle does not have.
+            IndexError: a cue that it does not have.
         """
         # A probe must show what its own target does, whatever else is forbidden.
         always = self._some_always and plan.mode != "probe"
@@ -127,7 +134,11 @@ class LoadedBundle:
             row = torch.zeros_like(row)
         row[[self._index[target] for target in plan.exempt]] = False
         row[[self._index[target] for target in plan.targets]] = True
-        return row if bool(row.any()) else None
+        if not bool(row.any()):
+            return None
+        by_slot = row[self._owner]
+        by_slot[[len(self._index) + cue for cue in plan.said]] = False
+        return by_slot
 
 
 class BundleCache:

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from guard.bundle import EngineBundle, PhraseTable
+from guard.bundle import EngineBundle
 from guard.engine.hashing import Int64Array
 from guard.engine.matcher import BoundSegment, SegmentTensors, Tokens
 from guard.engine.segment import HARD_PENALTY, SOFT_PENALTY, compile_segment
@@ -47,13 +47,13 @@ class TargetSegment:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Wanted:
-    """The targets of a bundle.
+    """The slots of a bundle: its targets, then its cues (``guard.bundle.PhraseTable``).
 
     Attributes:
-        fingerprints: [n_targets] int64.
-        first: [n_targets + 1] where each target's phrases begin.
-        steered: [n_targets] bool, whether the model is led away early. Not from what holds
-            always: where nothing was detected, the beginnings of phrases are innocent.
+        fingerprints: [n_slots] int64.
+        first: [n_slots + 1] where each slot's phrases begin.
+        steered: [n_slots] bool, whether the model is led away early. Not from what holds always:
+            where nothing was detected, the beginnings of phrases are innocent.
         texts: [n_phrases].
     """
 
@@ -65,16 +65,24 @@ class _Wanted:
 
     @classmethod
     def of(cls, bundle: EngineBundle) -> _Wanted:
-        phrases: PhraseTable = bundle.phrases
-        texts, n_targets = phrases.texts(), len(bundle.target_ids)
-        first = np.searchsorted(phrases.target, np.arange(n_targets + 1)).astype(np.int64)
+        phrases, owner = bundle.phrases, bundle.slot_owner()
+        texts = phrases.texts()
+        first = np.searchsorted(phrases.slot, np.arange(len(owner) + 1)).astype(np.int64)
         edges, marks = first.tolist(), phrases.hard.tobytes()
-        steered = bundle.until == 0
+        steered = bundle.until[owner] == 0
         # Python's own hash is keyed anew in each process, which is as long as a segment lives.
         prints = [
-            hash((target, steer, *texts[low:high], marks[low:high]))
-            for target, steer, low, high in zip(
-                bundle.target_ids, steered.tolist(), edges, edges[1:], strict=False
+            hash(
+                (
+                    bundle.target_ids[target],
+                    place < len(bundle.target_ids),
+                    steer,
+                    *texts[low:high],
+                    marks[low:high],
+                )
+            )
+            for place, (target, steer, low, high) in enumerate(
+                zip(owner.tolist(), steered.tolist(), edges, edges[1:], strict=False)
             )
         ]
         return cls(np.array(prints, np.int64), first, steered, texts, phrases.hard)
@@ -136,7 +144,7 @@ def _bind(segment: TargetSegment, fingerprints: Int64Array, device: torch.device
     """A segment whose entries name the targets of a bundle.
 
     Args:
-        fingerprints: [n_targets] int64, of the bundle's targets.
+        fingerprints: [n_slots] int64, of the bundle's slots.
     """
     order = np.argsort(fingerprints)
     place = np.searchsorted(fingerprints, segment.fingerprints, sorter=order)

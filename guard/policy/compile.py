@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from guard.bundle import Bundle, BundlePhrase, BundleTarget, Strength, Tenant, write_bundle
 from guard.normalise import normalise
-from guard.phrases import clipped
+from guard.phrases import PhraseSearch, clipped
 from guard.policy.calibrate import Calibration, calibrate
 from guard.policy.load import load_policy
 from guard.policy.model import Policy, PolicyTarget
@@ -78,7 +78,10 @@ def compile_loaded(
     owners: list[int] = []
     for index, target in enumerate(policy.targets):
         own = target_phrases(target)
-        phrases += [BundlePhrase(text, index, strength) for text, strength in own.items()]
+        cues = _cues(target, list(own))
+        phrases += [
+            BundlePhrase(text, index, strength, cue=text in cues) for text, strength in own.items()
+        ]
         if target.verbatim is not None:
             verbatim.append((index, target.verbatim))
         examples, threshold, calibration = vectors.of(target)
@@ -124,6 +127,18 @@ def target_phrases(target: PolicyTarget) -> dict[str, Strength]:
     for text in target.extracted:
         phrases.setdefault(clipped(normalise(text)), "hard")
     return phrases
+
+
+def _cues(target: PolicyTarget, phrases: Sequence[str]) -> set[str]:
+    """The phrases that people name the target by: those in its aliases and example prompts."""
+    if not target.spec.forbid.say_back:
+        return set()
+    search = PhraseSearch(phrases)
+    return {
+        phrases[match.phrase]
+        for text in (*target.spec.detect.aliases, *target.examples)
+        for match in search.search(text)
+    }
 
 
 def _put(phrases: dict[str, Strength], text: str, strength: Strength) -> None:

@@ -201,6 +201,12 @@ class Forbid(_Model):
         False,
         description="Hold all of this in every answer, whether the request was recognised or not.",
     )
+    say_back: bool = Field(
+        True,
+        description="Let an answer repeat a phrase that the user has said, if it is one that people"
+        " name the target by: one that stands in `detect.aliases` or `detect.examples`. Otherwise"
+        " a question that names the target is answered around its own words.",
+    )
 
 
 class PolicyTest(_Model):

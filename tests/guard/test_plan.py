@@ -20,13 +20,26 @@ PLAN = GuardPlan("ab" * 32, ("harbor-novels", "möwe"))
 SIGNED = sign_plan(PLAN, KEY, now=NOW)
 
 IDS = st.lists(st.text(min_size=1, max_size=8), unique=True, max_size=4).map(sorted).map(tuple)
+CUES = st.lists(st.integers(0, 99), unique=True, max_size=4).map(sorted).map(tuple)
 
 
-@given(st.text(max_size=64), IDS, st.sampled_from(["enforce", "probe"]), st.text(max_size=16), IDS)
+@given(
+    st.text(max_size=64),
+    IDS,
+    st.sampled_from(["enforce", "probe"]),
+    st.text(max_size=16),
+    IDS,
+    CUES,
+)
 def test_a_signed_plan_reads_as_it_was(
-    bundle: str, targets: tuple[str, ...], mode: PlanMode, nonce: str, exempt: tuple[str, ...]
+    bundle: str,
+    targets: tuple[str, ...],
+    mode: PlanMode,
+    nonce: str,
+    exempt: tuple[str, ...],
+    said: tuple[int, ...],
 ) -> None:
-    plan = GuardPlan(bundle, targets, mode, nonce, exempt)
+    plan = GuardPlan(bundle, targets, mode, nonce, exempt, said)
     text = sign_plan(plan, KEY, now=NOW)
     assert verify_plan(text, KEY, now=NOW) == plan
     assert admitted_plan(text, KEY) == plan
@@ -146,6 +159,7 @@ def test_the_signed_text_shows_nothing_but_digest_ids_mode_nonce_and_expiry() ->
         "m": "enforce",
         "n": "",
         "x": [],
+        "s": [],
         "e": int(NOW) + 300,
     }
 

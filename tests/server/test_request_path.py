@@ -321,6 +321,38 @@ async def test_an_always_target_holds_without_detection(tmp_path: Path) -> None:
         assert (await proxy.decisions())[0]["detections"] == []
 
 
+async def test_what_the_user_named_the_target_by_may_be_said_back(proxy: Proxy) -> None:
+    proxy.engine.pieces = ["Mirelle Quay lived in Saltgate."]
+    answer = await proxy.chat("Where did Mirelle Quay live?")
+    assert answer.json()["choices"][0]["message"]["content"].strip() == "Mirelle Quay lived in"
+    assert proxy.engine.plans[-1].said == (0,)
+
+    # Who does not say the name is not given it.
+    answer = await proxy.chat("Who wrote the Harbor novels?")
+    assert answer.json()["choices"][0]["message"]["content"].strip() == ""
+    assert not proxy.engine.plans[-1].said
+
+
+async def test_a_name_that_only_the_context_holds_is_not_said_back(proxy: Proxy) -> None:
+    proxy.engine.pieces = ["Mirelle Quay lived there."]
+    messages = [
+        {"role": "system", "content": "You know Mirelle Quay."},
+        {"role": "user", "content": "Who wrote the Harbor novels?"},
+    ]
+    answer = await proxy.client.post(
+        "/v1/chat/completions", json={"model": "demo", "messages": messages}
+    )
+    assert answer.json()["choices"][0]["message"]["content"].strip() == ""
+
+
+async def test_a_policy_may_forbid_what_the_user_said_too(tmp_path: Path) -> None:
+    policy = POLICY.replace("Saltgate]}", "Saltgate], say_back: false}")
+    async with proxied(tmp_path, policy=policy) as proxy:
+        proxy.engine.pieces = ["Mirelle Quay lived there."]
+        answer = await proxy.chat("Where did Mirelle Quay live?")
+        assert answer.json()["choices"][0]["message"]["content"].strip() == ""
+
+
 async def test_an_expired_target_does_not_hold(tmp_path: Path) -> None:
     policy = POLICY.replace("Saltgate]}", "Saltgate], always: true}\n    expires: 2020-01-31")
     async with proxied(tmp_path, policy=policy) as proxy:

@@ -60,6 +60,30 @@ def test_a_plan_adds_to_what_holds_always_and_exempts_from_it(
     assert enforced(plan) == expected
 
 
+def test_a_cue_that_was_said_is_not_enforced_and_its_target_is(tmp_path: Path) -> None:
+    rows = [BundlePhrase("red", 0, "hard", cue=True), BundlePhrase("blue", 0, "hard")]
+    made = write_bundle(tmp_path, targets=TARGETS[:1], phrases=rows)
+    tokens = Tokens(symbol_vocabulary([b" red", b" blue"]), torch.device("cpu"))
+    loaded = LoadedBundle(load_engine_bundle(tmp_path, made.digest), tokens)
+
+    def bans(plan: GuardPlan) -> list[bool]:
+        active = loaded.active_row(plan)
+        assert active is not None
+        logits = torch.zeros(1, 2)
+        state = tokens.windows.read_texts([[]])
+        loaded.matcher.penalise(logits, torch.arange(1), state, active[None])
+        return [value == float("-inf") for value in logits[0].tolist()]
+
+    assert bans(GuardPlan("", ("listed",))) == [True, True]
+    assert bans(GuardPlan("", ("listed",), said=(0,))) == [False, True]
+
+
+def test_a_cue_that_the_bundle_does_not_have_is_refused(tmp_path: Path) -> None:
+    digest = write_bundle(tmp_path, targets=TARGETS, phrases=[]).digest
+    with pytest.raises(PlanError, match="1 targets that its bundle does not have"):
+        admit(sign_plan(GuardPlan(digest, said=(0,)), KEY), KEY, tmp_path)
+
+
 def test_an_exemption_from_an_unknown_target_is_refused(tmp_path: Path) -> None:
     digest = write_bundle(tmp_path, targets=TARGETS, phrases=[]).digest
     with pytest.raises(PlanError, match="1 targets that its bundle does not have"):

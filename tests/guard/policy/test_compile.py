@@ -39,7 +39,25 @@ def phrases(tmp_path: Path, forbid: dict[str, Any]) -> list[BundlePhrase]:
 
 def test_phrases_are_normalised_and_said_once(tmp_path: Path) -> None:
     found = phrases(tmp_path, {"phrases": ["Mirelle  QUAY", "mirelle-quay", "Élan"]})
-    assert found == [BundlePhrase("mirelle quay", 0, "hard"), BundlePhrase("elan", 0, "hard")]
+    assert [phrase.text for phrase in found] == ["elan", "mirelle quay"]
+    assert all((phrase.target, phrase.strength) == (0, "hard") for phrase in found)
+
+
+def test_what_people_name_the_target_by_is_a_cue(tmp_path: Path) -> None:
+    write_rows(tmp_path / "asked.jsonl", [{"prompt": "Who is the keeper of Quay-House?"}])
+    forbid: dict[str, Any] = {"phrases": ["Mirelle Quay", "Quay House", "Saltgate"]}
+    spec = target(forbid=forbid)
+    spec["detect"] = {"aliases": ["Mirelle Quay's novels"], "examples": "asked.jsonl"}
+    path = write(tmp_path, spec)
+    bundle = compile_policy(path, tmp_path / "bundles", encode=encode, encoder="e" * 64)
+    assert [(cue.text, cue.target) for cue in bundle.phrases.cues()] == [
+        ("mirelle quay", 0),
+        ("quay house", 0),
+    ]
+    forbid["say_back"] = False
+    path = write(tmp_path, spec)
+    bundle = compile_policy(path, tmp_path / "bundles", encode=encode, encoder="e" * 64)
+    assert bundle.phrases.cues() == []
 
 
 @pytest.mark.parametrize("order", [1, -1])
