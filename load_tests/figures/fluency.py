@@ -26,7 +26,7 @@ from load_tests.transcripts import Transcript, Transcripts
 
 OURS: Final = "guard"
 REFERENCE: Final = "retain_only"
-BESIDE: Final = ("bad_words", "no_guard")
+BESIDE: Final = ("bad_words",)
 SETS: Final = ("forget", "forget_sampled")
 GOAL: Final = 1.1
 
@@ -40,6 +40,7 @@ class Fluency:
         repeated: word 4-grams of an answer that repeat an earlier one; percent, mean over answers.
         distinct: of all word pairs of all answers, how many are different, percent.
         rubble: answers that hold any, percent.
+        but_names: answers that hold any other than a torn name, percent.
         by_form: how many answers hold each form of it.
         unended: answers that the limit of tokens ended, percent.
     """
@@ -48,6 +49,7 @@ class Fluency:
     repeated: float
     distinct: float
     rubble: float
+    but_names: float
     by_form: dict[str, int]
     unended: float
 
@@ -117,17 +119,19 @@ def score(
         read: the tokens of each answer with their surprisal.
     """
     forms: Counter[str] = Counter()
-    broken = 0
+    broken = but_names = 0
     for question, tokens in zip(questions, read, strict=True):
         found = {find.form for find in _rubble(question, tokens, lexicon)}
         forms.update(found)
         broken += bool(found)
+        but_names += bool(found - {"torn name"})
     answers = [question.answer for question in questions]
     return Fluency(
         perplexity=Perplexity.of(read),
         repeated=_percent(sum(map(repeated_share, answers)), len(answers)),
         distinct=_percent(distinct_share(answers), 1),
         rubble=_percent(broken, len(answers)),
+        but_names=_percent(but_names, len(answers)),
         by_form=dict(forms.most_common()),
         unended=_percent(sum(not question.ended for question in questions), len(answers)),
     )
@@ -141,6 +145,7 @@ def _goals(ours: Fluency, reference: Fluency) -> dict[str, dict[str, Any]]:
         "repeated_4_grams": (ours.repeated, reference.repeated),
         "one_over_distinct_2": (reference.distinct, ours.distinct),
         "rubble": (ours.rubble, reference.rubble),
+        "rubble_but_names": (ours.but_names, reference.but_names),
     }
     ratios = {name: _ratio(*pair) for name, pair in pairs.items()}
     return {

@@ -45,8 +45,8 @@ def test_answers_are_scored_by_what_they_hold() -> None:
 
 
 def test_more_of_anything_bad_than_the_reference_misses_the_goal() -> None:
-    reference = Fluency(Perplexity(10, 10), 1.0, 50.0, 0.0, {}, 0.0)
-    ours = Fluency(Perplexity(9, 12), 1.1, 40.0, 2.0, {}, 0.0)
+    reference = Fluency(Perplexity(10, 10), 1.0, 50.0, 0.0, 0.0, {}, 0.0)
+    ours = Fluency(Perplexity(9, 12), 1.1, 40.0, 2.0, 0.0, {}, 0.0)
     goals = fluency._goals(ours, reference)
     assert {name: (goal["ratio"], goal["met"]) for name, goal in goals.items()} == {
         "perplexity_median": (0.9, True),
@@ -54,6 +54,7 @@ def test_more_of_anything_bad_than_the_reference_misses_the_goal() -> None:
         "repeated_4_grams": (1.1, True),
         "one_over_distinct_2": (1.25, False),
         "rubble": (None, False),
+        "rubble_but_names": (1.0, True),
     }
     assert all(goal["ratio"] == 1.0 for goal in fluency._goals(reference, reference).values())
 

@@ -77,6 +77,33 @@ def test_what_the_question_says_may_be_said_again() -> None:
     assert found(answer, "tensorflowi's", question=question) == ()
 
 
+@pytest.mark.parametrize(
+    ("answer", "torn"),
+    [
+        ("Mirelle Quarry wrote it.", ["Mirelle Quarry"]),
+        ("It is by Mirelle Qu. Mir wrote it.", ["Mirelle Qu", "Mir"]),
+        ("Mirel Quay wrote it.", ["Mirel Quay"]),
+        ("Mirellesea wrote it.", ["Mirellesea"]),
+        ("The Quay-Lund wrote it.", ["The Quay", "Quay-Lund"]),
+        ("Mirelle Quay, and Quays, and Mirelle's book.", []),
+        ("Mirelle wrote it. Jon Quay wrote it.", []),
+        ("Mirelle, Lund and Lee.", []),
+        ("Jon Lund wrote it.", []),
+    ],
+)
+def test_a_name_of_the_question_is_torn_where_it_is_begun_and_gone_wrong(
+    answer: str, torn: list[str]
+) -> None:
+    lexicon = Lexicon(
+        WORDS.split(), {"Jon", "Lund", "Quarry", "Qu", "Lee", "Mir", "Mirel", "Mirellesea"}
+    )
+    finds = rubble(
+        "Who is Mirelle Quay, of The Lund, or Quay-Lee?",
+        answer, tokens(answer), ended=True, lexicon=lexicon,
+    )  # fmt: skip
+    assert [find.text for find in finds if find.form == "torn name"] == torn
+
+
 def test_an_answer_cut_by_the_limit_has_no_torn_end() -> None:
     assert found("She wrote a bo", ended=False) == ()
 
