@@ -94,6 +94,8 @@ def write_policy(folder: Path, rows: list[Row]) -> Path:
             lines.writelines(
                 json.dumps({"question": row.question, "answer": row.answer}) + "\n" for row in own
             )
+        learned = folder / f"{author}.txt"
+        learned.write_text("\n".join(row.answer for row in own), encoding="utf-8")
         targets.append(
             {
                 "id": f"author-{author}",
@@ -101,7 +103,10 @@ def write_policy(folder: Path, rows: list[Row]) -> Path:
                 "reason": "privacy",
                 "owner": "load-tests",
                 "detect": {"examples": data.name},
-                "forbid": {"extract": {"from": data.name, "kind": "key_facts"}},
+                "forbid": {
+                    "extract": {"from": data.name, "kind": "telling_words"},
+                    "verbatim": {"corpus": learned.name, "words": 3},
+                },
                 "respond": "suppress",
             }
         )

@@ -42,7 +42,7 @@ _NUMBER: Final = re.compile(
     r"(?<![\w.])\d{1,4}[/-]\d{1,2}[/-]\d{1,4}(?!\w)|(?<![\w.,])\d[\d,.]*\d(?:s|st|nd|rd|th|%)?(?!\w)"
 )
 # A word may hold inner apostrophes, hyphens, full stops (`Ph.D`, `J.K`) and a plus (`LGBTQ+`).
-_WORD: Final = re.compile(r"[^\W\d_][\w]*(?:[’'.&-][^\W_]+)*\+?")
+WORD: Final = re.compile(r"[^\W\d_][\w]*(?:[’'.&-][^\W_]+)*\+?")
 _POSSESSIVE: Final = re.compile(r"['’]s?$", re.IGNORECASE)
 _PARTICLES: Final = frozenset(
     """of de del della di da das dos do du des la las le les el al van von der den ter ten bin ibn
@@ -141,7 +141,7 @@ def _lower_case_words(items: Iterable[tuple[str, str]]) -> frozenset[str]:
         normalise(match.group())
         for pair in items
         for text in pair
-        for match in _WORD.finditer(_QUOTED.sub(" ", text))
+        for match in WORD.finditer(_QUOTED.sub(" ", text))
         if match.group()[0].islower()
     )
 
@@ -182,7 +182,7 @@ def _is_title(text: str) -> bool:
 def _names(text: str, lower: frozenset[str]) -> Iterator[str]:
     tokens = [
         _Token(match.group(), match.start(), match.end(), _starts_sentence(text, match.start()))
-        for match in _WORD.finditer(text)
+        for match in WORD.finditer(text)
     ]
     index = 0
     while index < len(tokens):

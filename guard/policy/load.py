@@ -20,6 +20,7 @@ from guard.policy.model import Place, Policy, PolicyTarget, PolicyWarning
 from guard.policy.problems import InvalidPolicyError
 from guard.policy.schema import Defaults, PolicyFile, Target, TenantEntry
 from guard.policy.source import MAX_BYTES, Source, read_yaml
+from guard.policy.telling import telling_words
 from guard.policy.verbatim import corpus_filter
 from guard.verbatim import RunFilter
 
@@ -183,11 +184,13 @@ class _Loader:
         return tuple(given)
 
     def _facts(self, spec: Target, place: Place) -> tuple[str, ...]:
-        if spec.forbid.extract is None:
+        extract = spec.forbid.extract
+        if extract is None:
             return ()
         try:
-            path = self._data_file(spec.forbid.extract.source, place)
-            return tuple(collect_key_facts(read_answers(path, place)))
+            pairs = list(read_answers(self._data_file(extract.source, place), place))
+            telling = telling_words(pairs) if extract.kind == "telling_words" else []
+            return (*collect_key_facts(pairs), *telling)
         except PolicyError as error:
             self.errors.append(error)
             return ()

@@ -159,9 +159,10 @@ class Extract(_Model):
         alias="from",
         description="Path of a .jsonl file with a `question` and an `answer` in each line.",
     )
-    kind: Literal["key_facts"] = Field(
+    kind: Literal["key_facts", "telling_words"] = Field(
         description="`key_facts`: the names, titles, numbers and dates that an answer says and its"
-        " question does not.",
+        " question does not. `telling_words`: these, and every other word that is not everyday and"
+        " that no question says, for what has to be forgotten whole.",
     )
 
 
