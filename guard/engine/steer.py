@@ -49,7 +49,7 @@ class Schedule:
 
 
 # Found by measurement (docs/BENCHMARKS.md, fluency).
-SCHEDULE: Final = Schedule(free_bits=8.0, per_bit=1.5, most=15.0)
+SCHEDULE: Final = Schedule(free_bits=6.0, per_bit=2.0, most=20.0)
 
 
 class WordBits:
