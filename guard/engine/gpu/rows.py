@@ -1,4 +1,4 @@
-"""Rows of logits guarded by kernels: the host only launches, and never waits for the device.
+"""Rows of logits guarded by kernels: for phrases the host only launches, and never waits.
 
 A step takes one launch that reads tokens, and two for each bundle that its requests hold, three
 where that has finite penalties; of bundles there is one, but for the time after a policy changed.
@@ -8,11 +8,10 @@ more rows than were promised.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import torch
 
-from guard.engine.bundles import LoadedBundle
 from guard.engine.gpu.advance import advance_kernel
 from guard.engine.gpu.finishing import finishing_kernel
 from guard.engine.gpu.penalise import penalise_kernel
@@ -20,6 +19,9 @@ from guard.engine.gpu.tables import BundleTables, TokenTables
 from guard.engine.matcher import Tokens
 from guard.engine.rows import GuardedRows, Held, StepRows
 from guard.engine.windows import STATE_WIDTH
+
+if TYPE_CHECKING:
+    from guard.engine.bundles import LoadedBundle
 
 # A few for each multiprocessor of a large GPU.
 _PROGRAMS: Final = 512

@@ -12,6 +12,7 @@ from guard.engine.rows import SILENCED, UNGUARDED, TorchRows
 from tests.guard.engine.gpu.cases import (
     CPU,
     DEVICE,
+    HALF,
     Side,
     bundle_of,
     like,
@@ -38,6 +39,7 @@ class Pair:
         self._bundles = [
             (bundle_of(cpu.matcher), bundle_of(device.matcher)) for cpu, device in bundles
         ]
+        self.lead = bundles[0][0].tokens.windows.lead[:-1] > 0
         self.texts: dict[int, list[int]] = {}
         self.steps = 0
 
@@ -77,8 +79,7 @@ class Pair:
         forbidden = by_torch == HARD
         lowered = (by_torch != before) & ~forbidden
         pends = self.kernels.row_pending[: len(rows.slot)].cpu() > 0
-        lead = self.torch._windows.lead[:-1] > 0
-        finishing = (forbidden | lowered) & pends[:, None] & lead
+        finishing = (forbidden | lowered) & pends[:, None] & self.lead
         return int(forbidden.sum()), int(lowered.sum()), int(finishing.sum())
 
 
@@ -113,7 +114,8 @@ def test_any_steps_of_any_phrases_do_what_torch_does() -> None:
             for slot in range(SLOTS):
                 if slot in pair.texts and draw.random() < 0.8:
                     continue
-                text = some(draw.choice((1, 3, 12, 100)))
+                # Some end inside a code point.
+                text = some(draw.choice((1, 3, 12, 100))) + [HALF] * (draw.random() < 0.4)
                 if draw.random() < 0.2:
                     pair.leave(slot, text)
                 else:
@@ -128,7 +130,7 @@ def test_any_steps_of_any_phrases_do_what_torch_does() -> None:
             for slot in order:
                 accepted = drafts[slot][: draw.randrange(len(drafts[slot]) + 1)]
                 pair.texts[slot] = [*pair.texts[slot], *accepted, *some(1)]
-    assert min(forbidden, lowered) > 50
+    assert min(forbidden, lowered) > 20
     assert finishing > 0
 
 
