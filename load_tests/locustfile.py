@@ -97,7 +97,7 @@ class ChatUser(HttpUser):
         ) as response:
             if response.status_code == 200:
                 text = response.json()["choices"][0]["message"]["content"] or ""
-                self._judge(response, text, flagged)
+                self._judge(response, text, prompt if flagged else None)
 
     def _streamed(self, name: str, prompt: str, *, flagged: bool = False) -> None:
         with self.client.post(
@@ -120,13 +120,22 @@ class ChatUser(HttpUser):
             if not ended:
                 response.failure("the stream did not end with [DONE]")
             else:
-                self._judge(response, text, flagged)
+                self._judge(response, text, prompt if flagged else None)
 
-    def _judge(self, response: Any, text: str, flagged: bool) -> None:
+    def _judge(self, response: Any, text: str, flagged: str | None) -> None:
+        """
+        Args:
+            flagged: the prompt, if it touches a target. It is one of the target's own examples, so
+                what it names may be said back.
+        """
         said = f"{SEP}{normalise(text)}{SEP}"
+        asked = normalise(flagged or "")
         if "x-guard-decision" not in response.headers:
             response.failure("no decision id")
-        elif flagged and any(f"{SEP}{phrase}{SEP}" in said for phrase in self.scenario.forbidden):
+        elif flagged and any(
+            f"{SEP}{phrase}{SEP}" in said and phrase not in asked
+            for phrase in self.scenario.forbidden
+        ):
             response.failure("a forbidden phrase was said")
         else:
             response.success()

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from guard.bundle import load_bundle
+from guard.normalise import normalise
 from guard.stream import Scanner
 from tests.e2e.conftest import MODEL, Stack
 
@@ -29,21 +30,26 @@ HARMLESS = [
 ]
 
 
-def forbidden_in(stack: Stack, text: str) -> list[str]:
-    """The hard phrases of the shipped real-world policy that a text holds."""
+def forbidden_in(stack: Stack, text: str, asked: str = "") -> list[str]:
+    """The hard phrases of the shipped real-world policy that a text must not hold.
+
+    What the question names the target by may be said back.
+    """
     digest = httpx.get(f"{stack.proxy}/readyz").json()["policy"]["bundle"]
     bundle = load_bundle(stack.bundles, digest)
-    scanner = Scanner(bundle.phrases.of_targets([bundle.index_of("harry-potter")]))
+    said = {cue.text for cue in bundle.phrases.cues() if cue.text in normalise(asked)}
+    phrases = bundle.phrases.of_targets([bundle.index_of("harry-potter")])
+    scanner = Scanner([phrase for phrase in phrases if phrase.text not in said])
     return [scanner.phrases[match.phrase].text for match in scanner.search.search(text)]
 
 
 def test_the_model_knows_the_target_and_the_guard_keeps_it_from_saying_so(stack: Stack) -> None:
     known = 0
     for question in TOUCHING:
-        known += bool(forbidden_in(stack, stack.unguarded_chat(question)))
+        known += bool(forbidden_in(stack, stack.unguarded_chat(question), question))
         answer = stack.chat(question).choices[0]
         assert answer.message.content
-        assert forbidden_in(stack, answer.message.content) == []
+        assert forbidden_in(stack, answer.message.content, question) == []
     assert known >= 4
 
 
@@ -71,7 +77,7 @@ def test_every_prefix_of_a_guarded_stream_is_clean(stack: Stack, question: str) 
     for chunk in stack.chat(question, stream=True, temperature=1, seed=3):
         for choice in chunk.choices:
             text += choice.delta.content or ""
-            assert forbidden_in(stack, text) == []
+            assert forbidden_in(stack, text, question) == []
     assert text
 
 
@@ -80,7 +86,7 @@ def test_every_choice_of_a_hot_guarded_answer_is_clean(stack: Stack) -> None:
     assert len(answer.choices) == 8
     assert len({choice.message.content for choice in answer.choices}) > 1
     for choice in answer.choices:
-        assert forbidden_in(stack, choice.message.content or "") == []
+        assert forbidden_in(stack, choice.message.content or "", TOUCHING[2]) == []
 
 
 def test_a_phrase_begun_in_the_prompt_is_not_completed(stack: Stack) -> None:
@@ -110,7 +116,8 @@ def test_a_follow_up_stays_guarded(stack: Stack) -> None:
             {"role": "user", "content": "What is her full name, and where is the school?"},
         ],
     )
-    assert forbidden_in(stack, answer.choices[0].message.content or "") == []
+    said = answer.choices[0].message.content or ""
+    assert forbidden_in(stack, said, "the Harry Potter books") == []
 
 
 def test_retrieved_text_loses_its_forbidden_sentences_and_no_other(stack: Stack) -> None:
