@@ -24,7 +24,6 @@ from guard.engine.segments import SegmentSet, segments_of
 from guard.engine.store import SegmentStore
 from guard.engine.symbols import symbol_vocabulary
 from guard.engine.verbatim import FilterTensors, VerbatimMatcher, filters_of
-from guard.engine.windows import split
 from guard.errors import BundleError, PlanError
 from guard.plan import BUNDLES_VARIABLE, GuardPlan, verify_plan
 
@@ -116,7 +115,7 @@ class LoadedBundle:
         phrases, runs = parts(state)
         self.matcher.penalise(logits, rows, phrases, active)
         if self.verbatim is not None:
-            self.verbatim.penalise(logits, rows, runs, split(phrases)[2], active)
+            self.verbatim.penalise(logits, rows, runs, active)
 
     def active_row(self, plan: GuardPlan) -> torch.Tensor | None:
         """[n_slots] bool on the host, True for what a plan enforces; None for nothing.

@@ -14,7 +14,7 @@ import torch
 
 from guard.engine.matcher import Tokens
 from guard.engine.runs import RUNS_WIDTH
-from guard.engine.windows import STATE_WIDTH, split
+from guard.engine.windows import STATE_WIDTH
 
 READER_WIDTH: Final = STATE_WIDTH + RUNS_WIDTH
 
@@ -42,7 +42,7 @@ class TextReader:
         """
         phrases, runs = parts(state)
         if self._tokens.runs is not None:
-            runs = self._tokens.runs.advance(runs, split(phrases)[2], token)
+            runs = self._tokens.runs.advance(runs, token)
         return torch.cat([self._windows.advance(phrases, token), runs], dim=1)
 
     def read_texts(self, texts: Sequence[Sequence[int]]) -> torch.Tensor:

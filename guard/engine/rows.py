@@ -3,22 +3,27 @@
 Model Runner V2 keeps requests in slots, reorders rows every step, and gives a request a row for
 each draft token. ``GuardedRows`` keeps the slots' states and active targets on the device;
 ``TorchRows`` is the readable form, for CPUs and as the measure of the kernels
-(``guard.engine.gpu.rows``), which never make the host wait.
+(``guard.engine.gpu.rows``), which never make the host wait. Protected texts have no kernel: while
+requests hold a bundle with one, their words are read with torch, on a GPU too.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from guard.engine.bundles import LoadedBundle
 from guard.engine.matcher import Tokens
+from guard.engine.runs import RUNS_WIDTH
 from guard.engine.windows import STATE_WIDTH
+
+if TYPE_CHECKING:
+    from guard.engine.bundles import LoadedBundle
 
 UNGUARDED: Final = -1
 SILENCED: Final = -2
@@ -70,6 +75,68 @@ class Held:
         self.active = torch.zeros((slots, targets), dtype=torch.bool, device=device)
 
 
+class Reader(Protocol):
+    """Reads tokens into states: of phrases, or of runs of words."""
+
+    empty_token: int
+
+    def advance(self, state: torch.Tensor, token: torch.Tensor) -> torch.Tensor:
+        """[B, width] states after one more token each."""
+
+    def read_texts(self, texts: Sequence[Sequence[int]]) -> torch.Tensor:
+        """[B, width] states after whole texts."""
+
+
+class SlotTexts:
+    """What a reader remembers of the text of each slot; with torch alone.
+
+    Args:
+        state: [slots, width] int64.
+        read: [slots] int64, how many tokens ``state`` includes; 0 for a text not read at all.
+    """
+
+    def __init__(self, reader: Reader, state: torch.Tensor, read: torch.Tensor) -> None:
+        self._reader = reader
+        self._state, self._read = state, read
+
+    def after(self, step: StepRows, guarded: torch.Tensor) -> torch.Tensor:
+        """[R, width] after the committed text, then after each row's own draft tokens.
+
+        Args:
+            guarded: [R] bool, the rows whose states are asked for.
+        """
+        slots = step.slot.long()
+        self._catch_up(step, slots, guarded)
+        state = self._state[slots]
+        for draft in range(1, int(step.local.max()) + 1):
+            at_draft = step.local == draft
+            token = torch.where(at_draft, step.token, self._reader.empty_token).long()
+            after = self._reader.advance(state.roll(1, dims=0), token)
+            state = torch.where(at_draft[:, None], after, state)
+        return state
+
+    def _catch_up(self, step: StepRows, slots: torch.Tensor, guarded: torch.Tensor) -> None:
+        """Read the tokens committed since the last step."""
+        (first,) = torch.nonzero(guarded & (step.local == 0), as_tuple=True)
+        slot, last = slots[first], step.position[first]
+        behind = last + 1 - self._read[slot]
+        far = (self._read[slot] == 0) | (behind > _FEW) | (behind < 0)
+        for row, at, end in zip(first[far], slot[far].tolist(), last[far].tolist(), strict=True):
+            text = [*step.committed[at, :end].tolist(), int(step.token[row])]
+            self._state[at] = self._reader.read_texts([text])[0]
+        near = ~far
+        near_slot, near_last = slot[near], last[near]
+        read, state = self._read[near_slot], self._state[near_slot]
+        while bool((unread := read <= near_last).any()):
+            known = step.committed[near_slot, read.clamp(max=step.committed.shape[1] - 1)]
+            token = torch.where(read == near_last, step.token[first[near]], known).long()
+            token = torch.where(unread, token, self._reader.empty_token)
+            state = self._reader.advance(state, token)
+            read = read + unread
+        self._state[near_slot] = state
+        self._read[slot] = last + 1
+
+
 class GuardedRows(ABC):
     """The guarded slots. Requests join and leave on the host; ``flush`` tells the device.
 
@@ -90,6 +157,10 @@ class GuardedRows(ABC):
         # [slots, STATE_WIDTH], and how many tokens it includes; 0 for a text not read at all
         self.state = torch.zeros((slots, STATE_WIDTH), dtype=torch.int64, device=self.device)
         self.read = torch.zeros(slots, dtype=torch.int64, device=self.device)
+        # [slots, RUNS_WIDTH] the same for runs of words, where a bundle protects texts
+        self._runs = torch.zeros((slots, RUNS_WIDTH), dtype=torch.int64, device=self.device)
+        self._runs_read = torch.zeros(slots, dtype=torch.int64, device=self.device)
+        self._vocabulary = tokens
         self._held: dict[int, Held] = {}
         self._fresh: dict[int, torch.Tensor | None] = {}  # joined or left since the last flush
 
@@ -125,6 +196,7 @@ class GuardedRows(ABC):
         self.owner.copy_(to_device(self._owner, self.device))
         fresh = to_device(np.fromiter(self._fresh, np.int64), self.device)
         self.read.index_fill_(0, fresh, 0)
+        self._runs_read.index_fill_(0, fresh, 0)
         for slot, active in self._fresh.items():
             if active is not None:
                 row = self._held[int(self._owner[slot])].active[slot]
@@ -146,13 +218,27 @@ class GuardedRows(ABC):
         held = [self._held[number] for number in sorted(self.among(slots)) if number >= 0]
         if held:
             self._penalise(logits, step, held)
+            self._protect(logits, step, held)
+
+    def _protect(self, logits: torch.Tensor, step: StepRows, held: list[Held]) -> None:
+        """Keep the bounds of protected texts: with torch alone, for which the host must wait."""
+        reader = self._vocabulary.runs
+        if reader is None or all(each.bundle.verbatim is None for each in held):
+            return
+        slots = step.slot.long()
+        owner = self.owner[slots]
+        runs = SlotTexts(reader, self._runs, self._runs_read).after(step, owner >= 0)
+        for each in held:
+            if each.bundle.verbatim is not None:
+                (rows,) = torch.nonzero(owner == each.number, as_tuple=True)
+                each.bundle.verbatim.penalise(logits, rows, runs[rows], each.active[slots[rows]])
 
     def _hold(self, bundle: LoadedBundle, number: int, targets: int) -> Held:
         return Held(bundle, number, self._slots, targets, self.device)
 
     @abstractmethod
     def _penalise(self, logits: torch.Tensor, step: StepRows, held: list[Held]) -> None:
-        """The same, for these bundles."""
+        """Penalise what the phrases of these bundles forbid."""
 
 
 class TorchRows(GuardedRows):
@@ -160,44 +246,12 @@ class TorchRows(GuardedRows):
 
     def __init__(self, tokens: Tokens, slots: int) -> None:
         super().__init__(tokens, slots)
-        self._windows = tokens.windows
+        self._texts = SlotTexts(tokens.windows, self.state, self.read)
 
     def _penalise(self, logits: torch.Tensor, step: StepRows, held: list[Held]) -> None:
         slots = step.slot.long()
         owner = self.owner[slots]
-        self._catch_up(step, slots, owner >= 0)
-        state = self.row_states(step, slots)
+        state = self._texts.after(step, owner >= 0)
         for each in held:
             (rows,) = torch.nonzero(owner == each.number, as_tuple=True)
             each.bundle.matcher.penalise(logits, rows, state[rows], each.active[slots[rows]])
-
-    def _catch_up(self, step: StepRows, slots: torch.Tensor, guarded: torch.Tensor) -> None:
-        """Read the tokens committed since the last step."""
-        (first,) = torch.nonzero(guarded & (step.local == 0), as_tuple=True)
-        slot, last = slots[first], step.position[first]
-        behind = last + 1 - self.read[slot]
-        far = (self.read[slot] == 0) | (behind > _FEW) | (behind < 0)
-        for row, at, end in zip(first[far], slot[far].tolist(), last[far].tolist(), strict=True):
-            text = [*step.committed[at, :end].tolist(), int(step.token[row])]
-            self.state[at] = self._windows.read_texts([text])[0]
-        near = ~far
-        near_slot, near_last = slot[near], last[near]
-        read, state = self.read[near_slot], self.state[near_slot]
-        while bool((unread := read <= near_last).any()):
-            known = step.committed[near_slot, read.clamp(max=step.committed.shape[1] - 1)]
-            token = torch.where(read == near_last, step.token[first[near]], known).long()
-            token = torch.where(unread, token, self._windows.empty_token)
-            state = self._windows.advance(state, token)
-            read = read + unread
-        self.state[near_slot] = state
-        self.read[slot] = last + 1
-
-    def row_states(self, step: StepRows, slots: torch.Tensor) -> torch.Tensor:
-        """[R, STATE_WIDTH] after the committed text, then after each row's own draft tokens."""
-        state = self.state[slots]
-        for draft in range(1, int(step.local.max()) + 1):
-            at_draft = step.local == draft
-            token = torch.where(at_draft, step.token, self._windows.empty_token).long()
-            after = self._windows.advance(state.roll(1, dims=0), token)
-            state = torch.where(at_draft[:, None], after, state)
-        return state

@@ -1,10 +1,10 @@
 """What the sampler remembers of a text's words, so that runs of them can be recognised.
 
 A row's ``runs`` is one vector of int64: the unfinished hash of the word that the text ends with (0
-where it ends with none), then the hashes of the words before it, the latest first; places before
-the text's beginning hold 0. Hashes are those of guard/hashing.py: a word's grows with each letter,
-so that words are met in any tokenisation. The vector depends on the vocabulary alone, not on any
-bundle.
+where it ends with none), the hashes of the words before it, the latest first, and the packed
+unfinished code point at the end (0 for none); places before the text's beginning hold 0. Hashes are
+those of guard/hashing.py: a word's grows with each letter, so that words are met in any
+tokenisation. The vector depends on the vocabulary alone, not on any bundle.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy.typing as npt
 import torch
 
 from guard.engine.lexicon import RaggedSymbols
-from guard.engine.symbols import SymbolVocabulary
+from guard.engine.symbols import SymbolVocabulary, pending_after
 from guard.engine.windows import SEP_VALUE, TextWindows, to_tensor
 from guard.hashing import (
     BASE,
@@ -32,7 +32,8 @@ from guard.normalise import SEP, fold_bytes
 from guard.verbatim import MAX_WORDS
 
 # Complete words that count: all but the last of the longest run that can be forbidden.
-RUNS_WIDTH: Final = 1 + MAX_WORDS
+WORDS_WIDTH: Final = 1 + MAX_WORDS
+RUNS_WIDTH: Final = WORDS_WIDTH + 1
 # Tokens read at a time from the end of a text.
 _BLOCK: Final = 256
 
@@ -88,13 +89,18 @@ class RunWindows:
         vocabulary: of the served tokenizer.
         words: its texts, as words.
         windows: reads the same vocabulary, on the device where the runs are.
+
+    Attributes:
+        empty_token: a token id beyond the vocabulary that leaves its row as it is.
     """
 
     def __init__(self, vocabulary: SymbolVocabulary, words: Words, windows: TextWindows) -> None:
         self.device = device = windows.device
+        self.empty_token = windows.empty_token
         self._windows = windows
         self._data = vocabulary.data
         self._plain = to_tensor(vocabulary.plain, device)
+        self._tail = to_tensor(vocabulary.tail, device)
         n_texts = len(words.joins)
         first, beyond = words.offset[:-1], words.offset[1:]
         some = np.append(words.hashes, np.int64(0))
@@ -104,7 +110,7 @@ class RunWindows:
         self._head = to_tensor(np.where(words.joins, some[first], 0), device)
         self._head_factor = to_tensor(np.where(words.joins, factors[first], 1), device)
         ends_open = words.separates & words.leaves_open
-        self._tail = to_tensor(np.where(ends_open, some[beyond - 1], 0), device)
+        self._last_part = to_tensor(np.where(ends_open, some[beyond - 1], 0), device)
         # Whole words between, each text's latest first.
         first, beyond = first + words.joins, beyond - ends_open
         counts = np.maximum(np.where(words.separates, beyond - first, 0), 0)
@@ -122,40 +128,41 @@ class RunWindows:
         """[rows, RUNS_WIDTH] runs of texts of which nothing was read."""
         return torch.zeros((rows, RUNS_WIDTH), dtype=torch.int64, device=self.device)
 
-    def advance(
-        self, runs: torch.Tensor, pending: torch.Tensor, token: torch.Tensor
-    ) -> torch.Tensor:
+    def advance(self, runs: torch.Tensor, token: torch.Tensor) -> torch.Tensor:
         """Runs after one more token each.
 
         Args:
             runs: [B, RUNS_WIDTH] int64.
-            pending: [B] int64, the unfinished code points before the tokens.
-            token: [B] int64 token ids; ``TextWindows.empty_token`` leaves its row unchanged.
+            token: [B] int64 token ids; ``empty_token`` leaves its row unchanged.
         """
+        words, pending = runs[:, :WORDS_WIDTH], runs[:, WORDS_WIDTH]
         if self.device.type == "cpu" and not bool(pending.any()):
-            return self.push(runs, self._plain[token])
-        pieces = self._windows.pieces(pending, token)
-        return self.push(self.push(runs, pieces.first), pieces.second)
+            words, after = self.push(words, self._plain[token]), self._tail[token]
+        else:
+            pieces = self._windows.pieces(pending, token)
+            words = self.push(self.push(words, pieces.first), pieces.second)
+            after = self._windows.pending_after(pending, token)
+        return torch.cat([words, after[:, None]], dim=1)
 
-    def push(self, runs: torch.Tensor, text: torch.Tensor) -> torch.Tensor:
-        """Runs after one more text each.
+    def push(self, words: torch.Tensor, text: torch.Tensor) -> torch.Tensor:
+        """Runs, less what is pending, after one more text each.
 
         Args:
-            runs: [B, RUNS_WIDTH] int64.
+            words: [B, WORDS_WIDTH] int64.
             text: [B] int64 indices into the vocabulary's texts.
         """
-        opened = runs[:, 0] * self._head_factor[text] + self._head[text]
+        opened = words[:, 0] * self._head_factor[text] + self._head[text]
         separates = self._separates[text]
         closes = separates & (opened != 0)
         count = self._count[text]
         # First the whole words of the text, then the word that it closes, then those of before.
         place = self._steps - count[:, None]
         inside = self._whole[(self._first[text][:, None] + self._steps).clamp(max=self._last)]
-        kept = runs[:, 1:].gather(1, (place - closes[:, None].long()).clamp(min=0))
+        kept = words[:, 1:].gather(1, (place - closes[:, None].long()).clamp(min=0))
         before = torch.where((place == 0) & closes[:, None], finish(opened)[:, None], kept)
-        words = torch.where(place < 0, inside, before)
-        now_open = torch.where(separates, self._tail[text], opened)
-        return torch.cat([now_open[:, None], words], dim=1)
+        latest = torch.where(place < 0, inside, before)
+        now_open = torch.where(separates, self._last_part[text], opened)
+        return torch.cat([now_open[:, None], latest], dim=1)
 
     @property
     def _last(self) -> int:
@@ -180,15 +187,16 @@ class RunWindows:
             words = folded.split()
             whole = block >= len(text)
             # The first word of a part may be the end of another one.
-            if whole or len(words) > RUNS_WIDTH + 1:
+            if whole or len(words) > WORDS_WIDTH + 1:
                 break
             block *= 2
         if not whole:
             del words[0]
         runs = np.zeros(RUNS_WIDTH, np.int64)
+        runs[WORDS_WIDTH] = pending_after(data)
         if folded[-1:] not in ("", SEP):
             runs[0] = np.array(_open_hash(words.pop()), np.uint64).astype(np.int64)
-        for place, word in enumerate(words[:-RUNS_WIDTH:-1], 1):
+        for place, word in enumerate(words[:-WORDS_WIDTH:-1], 1):
             runs[place] = finish_one(_open_hash(word))
         return runs
 

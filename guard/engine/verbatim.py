@@ -21,6 +21,7 @@ from typing import Final
 import numpy as np
 import torch
 
+from guard.engine.runs import WORDS_WIDTH
 from guard.engine.wordends import RunVocabulary, WordEnds, members_of
 from guard.hashing import BASE, finish, powers
 from guard.verbatim import (
@@ -137,7 +138,6 @@ class VerbatimMatcher:
         logits: torch.Tensor,
         rows: torch.Tensor,
         runs: torch.Tensor,
-        pending: torch.Tensor,
         active: torch.Tensor,
     ) -> None:
         """Ban every token that would complete a run which an active target forbids.
@@ -146,14 +146,14 @@ class VerbatimMatcher:
             logits: [N, V] float32, changed in place.
             rows: [B] int64, the rows of ``logits`` to guard, each at most once.
             runs: [B, RUNS_WIDTH] int64, after the text so far.
-            pending: [B] int64, the unfinished code point that each text ends with, 0 for none.
             active: [B, n_targets] bool.
         """
         row, which = torch.nonzero(active[:, self._filters.target], as_tuple=True)
         if not len(row):
             return
-        contexts = self._contexts(runs[row], which)
-        waits = pending[row] > 0
+        words, pending = runs[row, :WORDS_WIDTH], runs[row, WORDS_WIDTH]
+        contexts = self._contexts(words, which)
+        waits = pending > 0
         some_wait = bool(waits.any())
         if some_wait:
             # A token that does not finish a pending code point first reads as a separator.
@@ -173,13 +173,13 @@ class VerbatimMatcher:
             logits[rows[row[pair]], token] = float("-inf")
         if some_wait:
             (waiting,) = torch.nonzero(waits, as_tuple=True)
-            at, token = self._finishing(runs[row[waiting]], pending[row[waiting]], which[waiting])
+            at, token = self._finishing(words[waiting], pending[waiting], which[waiting])
             logits[rows[row[waiting[at]]], token] = float("-inf")
 
-    def _contexts(self, runs: torch.Tensor, which: torch.Tensor) -> _Contexts:
-        open_word = runs[:, 0]
-        joined = torch.zeros((len(runs), MAX_WORDS + 1), dtype=torch.int64, device=runs.device)
-        torch.cumsum(runs[:, 1:] * self._powers[:MAX_WORDS], 1, out=joined[:, 1:])
+    def _contexts(self, words: torch.Tensor, which: torch.Tensor) -> _Contexts:
+        open_word = words[:, 0]
+        joined = torch.zeros((len(words), MAX_WORDS + 1), dtype=torch.int64, device=words.device)
+        torch.cumsum(words[:, 1:] * self._powers[:MAX_WORDS], 1, out=joined[:, 1:])
         closed = joined.clone()
         closed[:, 1:] = finish(open_word)[:, None] + joined[:, :-1] * BASE
         apart = torch.where((open_word != 0)[:, None], closed, joined)
@@ -237,7 +237,7 @@ class VerbatimMatcher:
         return self._powers[min(exponent, len(self._powers) - 1)]
 
     def _finishing(
-        self, runs: torch.Tensor, pending: torch.Tensor, which: torch.Tensor
+        self, words: torch.Tensor, pending: torch.Tensor, which: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """What is banned of the tokens that can finish the pending code points of ``w`` rows.
 
@@ -252,7 +252,7 @@ class VerbatimMatcher:
             part = everyone[begin : begin + step]
             row, token = part.repeat_interleave(len(tokens)), tokens.repeat(len(part))
             pieces = self._windows.pieces(pending[row], token)
-            before = runs[row]
+            before = words[row]
             going_on = self._vocabulary.joins[pieces.second]
             bans = [
                 self._ending(before, which[row], pieces.first, going_on),
@@ -269,7 +269,7 @@ class VerbatimMatcher:
         return torch.cat(rows), torch.cat(found)
 
     def _ending(
-        self, runs: torch.Tensor, which: torch.Tensor, text: torch.Tensor, going_on: torch.Tensor
+        self, words: torch.Tensor, which: torch.Tensor, text: torch.Tensor, going_on: torch.Tensor
     ) -> torch.Tensor:
         """[m] those of ``n`` texts that complete a run, each after a context of its own.
 
@@ -282,7 +282,7 @@ class VerbatimMatcher:
         whole_word = ~self._vocabulary.leaves_open[text] | (end + 1 < first[text + 1])
         counts = whole_word | ~going_on[at]
         at, text, ends = at[counts], text[counts], ends.at(counts)
-        contexts, which = self._contexts(runs[at], which[at]), which[at]
+        contexts, which = self._contexts(words[at], which[at]), which[at]
         length, joins = self._length[which, FORBIDDEN], self._vocabulary.joins[text]
         before = torch.where(joins[:, None], contexts.joined, contexts.apart)
         before = before.gather(1, (length - ends.place).clamp(min=0)[:, None])[:, 0]

@@ -132,7 +132,7 @@ class TextWindows:
         pieces = self.pieces(pending, token)
         for text in (pieces.first, pieces.second):
             letters, words = self._push_letters(letters, text), self._push_words(words, text)
-        return torch.cat([letters, words, self._pending_after(pending, token)[:, None]], dim=1)
+        return torch.cat([letters, words, self.pending_after(pending, token)[:, None]], dim=1)
 
     def broken(self, state: torch.Tensor) -> torch.Tensor:
         """States after a separator, as where a code point is left unfinished."""
@@ -217,7 +217,8 @@ class TextWindows:
         added = texts.values[first[:, None] - 1 - back.clamp(max=-1)]
         return torch.where(back >= 0, kept, added)
 
-    def _pending_after(self, pending: torch.Tensor, token: torch.Tensor) -> torch.Tensor:
+    def pending_after(self, pending: torch.Tensor, token: torch.Tensor) -> torch.Tensor:
+        """What is pending after tokens; shapes as of ``pieces``."""
         missing = pending >> MISSING_SHIFT & 3
         lead = self.lead[token]
         extends = (pending > 0) & (lead < missing) & self._all_lead[token]

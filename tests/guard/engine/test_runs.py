@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from guard.engine.runs import RUNS_WIDTH, RunWindows, Words
-from guard.engine.symbols import symbol_vocabulary
-from guard.engine.windows import TextWindows, split
+from guard.engine.symbols import pending_after, symbol_vocabulary
+from guard.engine.windows import TextWindows
 from guard.normalise import SEP, fold_bytes
 from guard.verbatim import MAX_WORDS
 from tests.guard.words import open_hash, word_hash
@@ -21,10 +21,9 @@ pieces = st.one_of(
 )
 
 
-def readers(vocabulary: list[bytes]) -> tuple[TextWindows, RunWindows]:
+def reader(vocabulary: list[bytes]) -> RunWindows:
     symbols = symbol_vocabulary(vocabulary)
-    windows = TextWindows(symbols, CPU)
-    return windows, RunWindows(symbols, Words(symbols), windows)
+    return RunWindows(symbols, Words(symbols), TextWindows(symbols, CPU))
 
 
 def expected(data: bytes) -> list[int]:
@@ -32,7 +31,7 @@ def expected(data: bytes) -> list[int]:
     words = folded.split()
     last = words.pop() if folded[-1:] not in ("", SEP) else ""
     before = [word_hash(word) for word in words[::-1][:MAX_WORDS]]
-    return [open_hash(last), *before, *[0] * (MAX_WORDS - len(before))]
+    return [open_hash(last), *before, *[0] * (MAX_WORDS - len(before)), pending_after(data)]
 
 
 @settings(max_examples=50)
@@ -40,17 +39,16 @@ def expected(data: bytes) -> list[int]:
 def test_advancing_by_tokens_reads_the_words_of_the_decoded_text(
     vocabulary: list[bytes], data: st.DataObject
 ) -> None:
-    windows, runs = readers(vocabulary)
+    runs = reader(vocabulary)
     rows = 3
     walks = [
         data.draw(st.lists(st.integers(0, len(vocabulary)), min_size=9, max_size=9))
         for _ in range(rows)
     ]
-    state, ours = windows.start(rows), runs.start(rows)
+    ours = runs.start(rows)
     for step in range(9):
         token = torch.tensor([walk[step] for walk in walks])
-        ours = runs.advance(ours, split(state)[2], token)
-        state = windows.advance(state, token)
+        ours = runs.advance(ours, token)
         read = [[*vocabulary, b""][token] for walk in walks for token in walk[: step + 1]]
         texts = [b"".join(read[row * (step + 1) : (row + 1) * (step + 1)]) for row in range(rows)]
         assert ours.tolist() == [expected(text) for text in texts]
@@ -61,7 +59,7 @@ def test_advancing_by_tokens_reads_the_words_of_the_decoded_text(
 def test_a_text_read_from_its_end_is_as_good_as_all_of_it(
     vocabulary: list[bytes], data: st.DataObject
 ) -> None:
-    _, runs = readers(vocabulary)
+    runs = reader(vocabulary)
     token = st.integers(0, len(vocabulary) - 1)
     texts = data.draw(st.lists(st.lists(token, max_size=120), min_size=1, max_size=3))
     # Long enough that only a part of some is read.
@@ -71,15 +69,14 @@ def test_a_text_read_from_its_end_is_as_good_as_all_of_it(
 
 
 def test_a_word_longer_than_what_is_read_at_first_is_read_whole() -> None:
-    _, runs = readers([b"a", b" "])
+    runs = reader([b"a", b" "])
     text = [0, 1] * 100 + [0] * 3000
     assert runs.read_texts([text])[0, :2].tolist() == [open_hash("a" * 3000), word_hash("a")]
 
 
 def test_a_token_with_more_words_than_count_leaves_the_last() -> None:
     text = " ".join(f"w{number}" for number in range(100)) + " end"
-    windows, runs = readers([text.encode()])
-    state, token = windows.start(), torch.tensor([0])
-    ours = runs.advance(runs.start(), split(state)[2], token)
+    runs = reader([text.encode()])
+    ours = runs.advance(runs.start(), torch.tensor([0]))
     assert ours.shape == (1, RUNS_WIDTH)
     assert ours[0].tolist() == expected(text.encode())

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from guard.engine.runs import RUNS_WIDTH
 from guard.engine.symbols import symbol_vocabulary
 from guard.engine.verbatim import FilterTensors, VerbatimMatcher
-from guard.engine.windows import TextWindows, split
+from guard.engine.windows import TextWindows
 from guard.engine.wordends import RunVocabulary
 from guard.normalise import SEP, fold_bytes
 from guard.phrases import letters_of
@@ -51,27 +51,23 @@ class Reader:
         self.vocabulary = vocabulary
         self.n_targets = len(corpora)
         filters = [(place, filter_of(*corpus)) for place, corpus in enumerate(corpora)]
-        self.windows = TextWindows(symbols, CPU)
-        tables = RunVocabulary(symbols, self.windows)
+        tables = RunVocabulary(symbols, TextWindows(symbols, CPU))
         self.runs_of = tables.runs
         tensors = FilterTensors(RunFilters.of(filters), CPU)
         self.matcher = VerbatimMatcher(tables, tensors)
-        self.state = self.windows.start(rows)
         self.runs = self.runs_of.start(rows)
         self.text = [b""] * rows
 
     def read(self, tokens: Sequence[int]) -> None:
         """One more token for each row."""
-        token = torch.tensor(tokens)
-        self.runs = self.runs_of.advance(self.runs, split(self.state)[2], token)
-        self.state = self.windows.advance(self.state, token)
+        self.runs = self.runs_of.advance(self.runs, torch.tensor(tokens))
         self.text = [
             text + self.vocabulary[token] for text, token in zip(self.text, tokens, strict=True)
         ]
 
     def start_with(self, texts: Sequence[Sequence[int]]) -> None:
         """Read whole texts at once."""
-        self.state, self.runs = self.windows.read_texts(texts), self.runs_of.read_texts(texts)
+        self.runs = self.runs_of.read_texts(texts)
         self.text = [b"".join(self.vocabulary[token] for token in text) for text in texts]
 
     def banned(self, active: torch.Tensor) -> list[set[int]]:
@@ -83,8 +79,7 @@ class Reader:
         rows = len(self.text)
         logits = torch.zeros(rows, len(self.vocabulary))
         at = torch.arange(rows - 1, -1, -1)
-        pending = split(self.state)[2]
-        self.matcher.penalise(logits, at, self.runs.flip(0), pending.flip(0), active.flip(0))
+        self.matcher.penalise(logits, at, self.runs.flip(0), active.flip(0))
         assert not logits.isnan().any()
         return [set((row == INF).nonzero().flatten().tolist()) for row in logits]
 
@@ -234,8 +229,5 @@ def test_rows_without_an_active_target_keep_every_bit() -> None:
     kept = logits.clone()
     runs = reader.runs_of.read_texts([[0, 1]] * 2)
     assert runs.shape == (2, RUNS_WIDTH)
-    reader.matcher.penalise(
-        logits, torch.tensor([3, 0]), runs, torch.zeros(2, dtype=torch.int64),
-        torch.zeros(2, 1, dtype=torch.bool),
-    )  # fmt: skip
+    reader.matcher.penalise(logits, torch.tensor([3, 0]), runs, torch.zeros(2, 1, dtype=torch.bool))
     assert torch.equal(logits, kept)

@@ -38,6 +38,18 @@ LIKELY = [
 ]
 
 
+def protecting_engine(folder: Path) -> Engine:
+    """An engine environment for ``CORPORA`` and ``PHRASES``, over ``VOCABULARY``."""
+    bundle = write_bundle(
+        folder,
+        targets=[target(name) for name in TARGETS],
+        phrases=[BundlePhrase(text, TARGETS.index(name), "hard") for name, text in PHRASES.items()],
+        verbatim=[(TARGETS.index(name), filter_of(*corpus)) for name, corpus in CORPORA.items()],
+    )
+    model = SimpleNamespace(get_vocab_size=lambda: len(VOCABULARY))
+    return Engine(bundle, SimpleNamespace(model_config=model, speculative_config=None))
+
+
 @pytest.fixture
 def engine(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_tokenizer: Callable[[Any], None]
@@ -46,14 +58,7 @@ def engine(
     monkeypatch.setenv(BUNDLES_VARIABLE, str(tmp_path))
     enforcer._trust.cache_clear()
     small_tokenizer(vllm_v1)
-    bundle = write_bundle(
-        tmp_path,
-        targets=[target(name) for name in TARGETS],
-        phrases=[BundlePhrase(text, TARGETS.index(name), "hard") for name, text in PHRASES.items()],
-        verbatim=[(TARGETS.index(name), filter_of(*corpus)) for name, corpus in CORPORA.items()],
-    )
-    model = SimpleNamespace(get_vocab_size=lambda: len(VOCABULARY))
-    yield Engine(bundle, SimpleNamespace(model_config=model, speculative_config=None))
+    yield protecting_engine(tmp_path)
     enforcer._trust.cache_clear()
 
 
