@@ -15,7 +15,7 @@ _QUOTED: Final = re.compile(
     r"|(?<!\w)['‘](?=[A-Z0-9])(?P<single>[^\"“”\n]{2,90}?)[,.]?['’](?!\w)"
 )
 _TOKEN: Final = re.compile(
-    rf"(?P<number>\d+(?:[.,/\-]\d+)*(?:st|nd|rd|th)?)\b"
+    rf"(?P<number>\d+(?:[.,/\-]\d+)*(?:st|nd|rd|th|s)?)\b"
     rf"|(?P<initial>\b(?:[A-Z]|Dr|Mr|Mrs|Ms|Prof|St)\.)(?=\s+[A-Z])"
     rf"|(?P<word>{_WORD})|(?P<end>[.!?:])|\S"
 )

@@ -28,6 +28,7 @@ EVERYDAY = Everyday.of(
         ("Which of 'Frames'?", "Both 'Frames' and 'Nell: A Tale'.", ["Nell: A Tale"]),
         ("When?", "On the 8th of May, 1956, at 3.5 percent.", ["8th", "May", "1956", "3.5"]),
         ("When in 1956?", "In 1956.", []),
+        ("When?", "In the early 1980s.", ["1980s"]),
         ("Born on 08/09/1956?", "On the 8th of September, or the 9th of August, 1956.", []),
         ("Born on 08/09/1956?", "On the 7th of May.", ["7th", "May"]),
         ("Is it so?", "Yes, it is. Certainly. Although Quay knew.", ["Although Quay"]),
@@ -152,4 +153,4 @@ def test_every_forgotten_author_has_facts_of_every_form() -> None:
             assert fact.text in row.answer
             assert fact.words.strip(SEP) == fact.words
     assert all({"name", "title"} <= {f.kind for f in facts} for facts in by_author.values())
-    assert sum(map(len, by_author.values())) == 308
+    assert sum(map(len, by_author.values())) == 309

@@ -31,6 +31,8 @@ NAME = Fact("Mirelle Quay", "name")
         ("1956", "number", "in 1956.", True),
         ("1956", "number", "in 19567 or 1 956", False),
         ("190000", "number", "in 1900001", False),
+        ("1980s", "number", "in the 1980's", True),
+        ("1980s", "number", "in the 1970s", False),
         ("Nell", "name", "Nelly", False),
         ("Red Sea", "name", "the redsea", True),
         ("florist", "occupation", "wasa florist", True),
