@@ -18,6 +18,7 @@ FIGURES = {
     "identity": "identity",
     "throughput": "throughput",
     "phrase-scale": "phrase_scale",
+    "gpu-step": "gpu_step",
     "verbatim": "verbatim",
 }
 
