@@ -2,8 +2,8 @@
 
 A small model does not write in capitals because it is told to. So the way of writing is forced: a
 regular expression holds the protected text as it is to be written, letter by letter, and at each
-letter lets the answer leave the word instead. Unguarded, the model has no reason to; guarded, it
-must, where going on would make a run too long.
+letter lets the answer leave the word instead, by a mark that is made unlikely. Unguarded, the model
+writes the whole text; guarded, it must leave where going on would make a run too long.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Final
 
-# What an answer leaves a word with. Not the beginning of any word's own ending in TOFU.
-LEAVE: Final = "zz"
+# What an answer leaves a word with.
+LEAVE: Final = "~"
 
 Write = Callable[[int, str], tuple[str, str]]
 
@@ -53,5 +53,5 @@ def forcing(words: list[str], write: Write) -> str:
 def _leavable(written: str) -> str:
     pattern = ""
     for char in reversed(written):
-        pattern = f"(?:{re.escape(char)}{pattern}|{LEAVE})"
+        pattern = f"(?:{re.escape(char)}{pattern}|{re.escape(LEAVE)})"
     return pattern

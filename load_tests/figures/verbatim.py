@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+import httpx
 import yaml
 
 from guard.plan import GuardPlan
@@ -22,7 +23,7 @@ from guard.policy.compile import compile_policy
 from guard.policy.load import load_policy
 from load_tests import big_corpus, stack, tofu
 from load_tests.chat import Answer, Endpoint, Extra, ask_all, nothing_more, with_plan
-from load_tests.evasions import EVASIONS, Write, forcing
+from load_tests.evasions import EVASIONS, LEAVE, Write, forcing
 from load_tests.figure import Figure, Measured, Options, progress, work_folder
 from load_tests.runs import Corpus, words_of
 
@@ -32,8 +33,10 @@ MAX_TOKENS: Final = 80
 # A grammar over letters takes shorter tokens, and more of them.
 FORCED_TOKENS: Final = 200
 # Answers forced in each way of writing, those with the most words, and how much of each.
-FORCED: Final = 24
+FORCED: Final = 16
 FORCED_WORDS: Final = 20
+# Added to the logits of leaving a word: the last thing a model does that may go on.
+UNLIKELY: Final = -60
 # Words of another text that the large corpus's filter is asked about.
 STRANGERS: Final = 20_000_000
 
@@ -200,17 +203,33 @@ def _forced(
     folder: Path,
 ) -> Runs:
     """Answers that must be written in that way, as far as they are the corpus's."""
+    bias = {str(token): UNLIKELY for token in _tokens_of(endpoint, (LEAVE, f" {LEAVE}"))}
     longest = sorted(rows, key=lambda row: -len(words_of(row.answer)))[:FORCED]
 
     def with_grammar(index: int) -> Mapping[str, Any]:
         words = longest[index].answer.split()[:FORCED_WORDS]
-        return {"structured_outputs": {"regex": forcing(words, write)}, **extra(index)}
+        return {
+            "structured_outputs": {"regex": forcing(words, write)},
+            "logit_bias": bias,
+            **extra(index),
+        }
 
     answers = ask_all(
         endpoint, [row.question for row in longest], label=label, concurrency=CONCURRENCY,
         extra=with_grammar, max_tokens=FORCED_TOKENS, temperature=0,
     )  # fmt: skip
     return _counted(corpus, answers, ["" for _ in longest], label, folder)
+
+
+def _tokens_of(endpoint: Endpoint, texts: Sequence[str]) -> set[int]:
+    """The tokens that are such a text as a whole."""
+    found: set[int] = set()
+    for text in texts:
+        body = {"model": endpoint.model, "prompt": text, "add_special_tokens": False}
+        response = httpx.post(f"{endpoint.url}/tokenize", json=body, trust_env=False)
+        tokens = response.raise_for_status().json()["tokens"]
+        found |= set(tokens) if len(tokens) == 1 else set()
+    return found
 
 
 def _counted(
