@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from guard.bundle import EngineBundle, load_engine_bundle
-from guard.engine.matcher import PhraseMatcher, Tokens
+from guard.engine.matcher import Everywhere, PhraseMatcher, Tokens
 from guard.engine.reader import parts
 from guard.engine.segments import SegmentSet, segments_of
 from guard.engine.store import SegmentStore
@@ -102,7 +102,12 @@ class LoadedBundle:
             self.verbatim = VerbatimMatcher(tokens.word_ends(), self._filters)
 
     def penalise(
-        self, logits: torch.Tensor, rows: torch.Tensor, state: torch.Tensor, active: torch.Tensor
+        self,
+        logits: torch.Tensor,
+        rows: torch.Tensor,
+        state: torch.Tensor,
+        active: torch.Tensor,
+        everywhere: Everywhere | None = None,
     ) -> None:
         """Lower the logits of what active targets forbid.
 
@@ -111,9 +116,10 @@ class LoadedBundle:
             rows: [B] int64, the rows of ``logits`` to guard, each at most once.
             state: [B, READER_WIDTH] int64, after the text so far.
             active: [B, n_slots] bool.
+            everywhere: the matcher's, of these rows, if it is at hand.
         """
         phrases, runs = parts(state)
-        self.matcher.penalise(logits, rows, phrases, active)
+        self.matcher.penalise(logits, rows, phrases, active, everywhere)
         if self.verbatim is not None:
             self.verbatim.penalise(logits, rows, runs, active)
 

@@ -7,8 +7,10 @@ device how many entries there are, which a GPU would have to wait for.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import torch
@@ -17,7 +19,7 @@ from guard.engine.hashing import finish, powers, salts
 from guard.engine.keytable import KeyTensors
 from guard.engine.lexicon import Lexicon, build_lexicon
 from guard.engine.runs import RunWindows
-from guard.engine.segment import BEGINNING, WHOLE, Segment
+from guard.engine.segment import BEGINNING, HARD_PENALTY, WHOLE, Segment
 from guard.engine.steer import Steering
 from guard.engine.symbols import SymbolVocabulary
 from guard.engine.windows import (
@@ -29,6 +31,9 @@ from guard.engine.windows import (
     to_tensor,
 )
 from guard.engine.wordends import RunVocabulary
+
+# Rows of different targets whose lists are kept.
+_KEPT: Final = 64
 
 
 class Tokens:
@@ -71,6 +76,25 @@ class _Bans:
     row: torch.Tensor  # [m] index into the rows handed in
     token: torch.Tensor  # [m]
     penalty: torch.Tensor  # [m]
+
+
+@dataclass(frozen=True, slots=True)
+class Everywhere:
+    """What the rows of a batch must not say wherever their texts stand; a token once a row.
+
+    Long for many phrases, and the same at every step: all that begins a phrase is in it.
+    """
+
+    hard_row: torch.Tensor  # [h] index into the rows of the batch
+    hard_token: torch.Tensor  # [h]
+    soft_row: torch.Tensor  # [s]
+    soft_token: torch.Tensor  # [s]
+    soft_penalty: torch.Tensor  # [s]
+
+    def apply(self, logits: torch.Tensor, rows: torch.Tensor) -> None:
+        """Penalise, in place; ``rows`` [B] are those of ``logits`` [N, V]."""
+        logits[rows[self.soft_row], self.soft_token] += self.soft_penalty
+        logits[rows[self.hard_row], self.hard_token] = float("-inf")
 
 
 class SegmentTensors:
@@ -143,6 +167,36 @@ class PhraseMatcher:
         )
         self._whole_letters = EndKeys(((LETTERS_WIDTH + 1, WHOLE[True]),), device)
         self._whole_words = EndKeys(((WORDS_WIDTH + 1, WHOLE[False]),), device)
+        self._everywhere: OrderedDict[bytes, _Bans] = OrderedDict()
+
+    def everywhere(self, active: torch.Tensor) -> Everywhere:
+        """What rows with these targets must not say wherever their texts stand.
+
+        Args:
+            active: [B, n_slots] bool.
+        """
+        each = [self._everywhere_of(row) for row in active]
+        counts = torch.tensor([len(bans.token) for bans in each], device=active.device)
+        row = torch.repeat_interleave(torch.arange(len(each), device=active.device), counts)
+        token = torch.cat([bans.token for bans in each])
+        penalty = torch.cat([bans.penalty for bans in each])
+        hard = penalty == HARD_PENALTY
+        return Everywhere(row[hard], token[hard], row[~hard], token[~hard], penalty[~hard])
+
+    def _everywhere_of(self, active: torch.Tensor) -> _Bans:
+        """For one row; kept for the rows to come, which mostly ask for the same."""
+        name = active.cpu().numpy().tobytes()
+        bans = self._everywhere.pop(name, None)
+        if bans is None:
+            found = _joined(self._beginnings(self._ends.empty_ends(), active[None]))
+            token, which = torch.unique(found.token, return_inverse=True)
+            penalty = torch.zeros(len(token), device=active.device)
+            penalty.scatter_reduce_(0, which, found.penalty, "amin")
+            bans = _Bans(torch.zeros_like(token), token, penalty)
+        self._everywhere[name] = bans
+        while len(self._everywhere) > _KEPT:
+            self._everywhere.popitem(last=False)
+        return bans
 
     def penalise(
         self,
@@ -150,6 +204,7 @@ class PhraseMatcher:
         rows: torch.Tensor,
         state: torch.Tensor,
         active: torch.Tensor,
+        everywhere: Everywhere | None = None,
     ) -> None:
         """Lower the logits of every token that would complete a phrase of an active target.
 
@@ -159,7 +214,8 @@ class PhraseMatcher:
             logits: [N, V] float32, changed in place.
             rows: [B] int64, the rows of ``logits`` to guard, each at most once.
             state: [B, STATE_WIDTH] int64, after the text so far.
-            active: [B, n_targets] bool.
+            active: [B, n_slots] bool.
+            everywhere: of these rows, if it is at hand; the outcome is the same.
         """
         text, waits = state[:, :-1], state[:, -1] > 0
         some_wait = bool(waits.any())
@@ -167,6 +223,12 @@ class PhraseMatcher:
             # A token that does not finish a pending code point first reads as a separator.
             text = torch.where(waits[:, None], self.windows.broken(state)[:, :-1], text)
         keys = self._ends(text)
+        if everywhere is not None and not some_wait:
+            bans = _joined(self._beginnings(self._ends.without_empty(keys), active))
+            lowered = _lowered(logits, rows, bans)
+            everywhere.apply(logits, rows)
+            _take_lower(logits, *lowered)
+            return
         bans = _joined(self._beginnings(keys, active))
         if some_wait:
             # Tokens that may finish it are judged one by one.
@@ -240,6 +302,7 @@ class EndKeys:
         self._factors = torch.from_numpy(factors).to(device)
         self._salts = torch.from_numpy(salted).to(device)
         ends = np.cumsum([width for width, _ in windows]).tolist()
+        self._empty = [0, *(end + place + 1 for place, end in enumerate(ends[:-1]))]
         self._parts = list(zip([0, *ends], ends, strict=False))
 
     def __call__(self, text: torch.Tensor) -> torch.Tensor:
@@ -255,6 +318,15 @@ class EndKeys:
         for place, (begin, end) in enumerate(self._parts):
             torch.cumsum(terms[:, begin:end], 1, out=keys[:, begin + place + 1 : end + place + 1])
         return finish(keys + self._salts)
+
+    def empty_ends(self) -> torch.Tensor:
+        """[1, number of windows] keys of the empty ends."""
+        return finish(self._salts[self._empty])[None]
+
+    def without_empty(self, keys: torch.Tensor) -> torch.Tensor:
+        """The same keys, those of the empty ends made such that no string has."""
+        keys[:, self._empty] = -1
+        return keys
 
     def none(self, rows: int) -> torch.Tensor:
         """[rows, 0] no keys."""
@@ -288,15 +360,23 @@ def _joined(parts: Iterable[_Bans]) -> _Bans:
     )
 
 
+def _lowered(
+    logits: torch.Tensor, rows: torch.Tensor, bans: _Bans
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """[m] row, [m] token and [m] logit once penalised; each token of a row once."""
+    place, which = torch.unique(rows[bans.row] * logits.shape[1] + bans.token, return_inverse=True)
+    worst = torch.zeros(len(place), device=logits.device)
+    worst.scatter_reduce_(0, which, bans.penalty, "amin")
+    row, token = place // logits.shape[1], place % logits.shape[1]
+    return row, token, logits[row, token] + worst
+
+
+def _take_lower(
+    logits: torch.Tensor, row: torch.Tensor, token: torch.Tensor, value: torch.Tensor
+) -> None:
+    logits[row, token] = torch.minimum(logits[row, token], value)
+
+
 def _apply(logits: torch.Tensor, rows: torch.Tensor, bans: _Bans) -> None:
     """Add penalties, the strongest where a token has several."""
-    hard = bans.penalty == float("-inf")
-    row, token = rows[bans.row], bans.token
-    if not bool(hard.all()):
-        soft = ~hard
-        place, which = torch.unique(row[soft] * logits.shape[1] + token[soft], return_inverse=True)
-        worst = torch.zeros(len(place), device=logits.device)
-        worst.scatter_reduce_(0, which, bans.penalty[soft], "amin")
-        at = (place // logits.shape[1], place % logits.shape[1])
-        logits[at] += worst
-    logits[row[hard], token[hard]] = float("-inf")
+    _take_lower(logits, *_lowered(logits, rows, bans))

@@ -28,6 +28,7 @@ from vllm.v1.sample.logits_processor.interface import (
 
 from guard.engine.bundles import LoadedBundle
 from guard.engine.enforcer import Enforcer, Requirement, check_request
+from guard.engine.matcher import Everywhere
 from guard.engine.probe import push
 from guard.engine.reader import READER_WIDTH, TextReader
 from guard.engine.versions import check_vllm_version
@@ -63,7 +64,12 @@ class _Group:
     bundle: LoadedBundle
     indices: torch.Tensor  # [b] rows of the logits
     places: torch.Tensor  # [b] rows of the batch's state
-    active: torch.Tensor  # [b, n_targets]
+    active: torch.Tensor  # [b, n_slots]
+    everywhere: Everywhere
+
+    def penalise(self, logits: torch.Tensor, state: torch.Tensor) -> None:
+        """Penalise these rows; ``state`` is the batch's."""
+        self.bundle.penalise(logits, self.indices, state[self.places], self.active, self.everywhere)
 
 
 class _Batch:
@@ -79,14 +85,15 @@ class _Batch:
             if row.needs.bundle is not None:
                 by_bundle[row.needs.bundle].append(place)
         self.groups = [
-            _Group(
-                bundle,
-                torch.tensor([self.rows[place][0] for place in places], device=device),
-                torch.tensor(places, device=device),
-                torch.stack([self.rows[place][1].needs.active for place in places]).to(device),
-            )
+            self._group(bundle, torch.tensor(places, device=device))
             for bundle, places in by_bundle.items()
         ]
+
+    def _group(self, bundle: LoadedBundle, places: torch.Tensor) -> _Group:
+        members = [self.rows[place] for place in places.tolist()]
+        indices = torch.tensor([index for index, _ in members], device=places.device)
+        active = torch.stack([row.needs.active for _, row in members]).to(places.device)
+        return _Group(bundle, indices, places, active, bundle.matcher.everywhere(active))
 
     def catch_up(self) -> list[int]:
         """Read what was sampled since; the rows of the logits whose text is not known."""
@@ -182,7 +189,7 @@ class GuardLogitsProcessor(LogitsProcessor):
             if row.needs.script is not None:
                 push(logits, index, row.needs.script, len(row.output))
         for group in batch.groups:
-            group.bundle.penalise(logits, group.indices, batch.state[group.places], group.active)
+            group.penalise(logits, batch.state)
         for index in unknown:
             # Unknown text cannot be guarded: end the answer here.
             logits[index] = float("-inf")
