@@ -37,7 +37,7 @@ class StepRows:
     """One step's rows, on the device; R rows of logits, those of a request side by side.
 
     Attributes:
-        slot: [R] int32 request slot of each row.
+        slot: [R] int64 request slot of each row.
         local: [R] int32 place of each row among those of its request.
         token: [R] int32 the token fed at each row: a request's last committed one, then drafts.
         position: [R] int64 place of that token in its text.
@@ -203,11 +203,11 @@ class GuardedRows(ABC):
                 row.copy_(to_device(active.numpy(), self.device))
         self._fresh.clear()
 
-    def among(self, slots: npt.NDArray[np.int32]) -> set[int]:
+    def among(self, slots: npt.NDArray[np.integer]) -> set[int]:
         """What the slots hold: numbers of bundles, ``SILENCED``; ``UNGUARDED`` left out."""
         return {int(owner) for owner in np.unique(self._owner[slots])} - {UNGUARDED}
 
-    def penalise(self, logits: torch.Tensor, step: StepRows, slots: npt.NDArray[np.int32]) -> None:
+    def penalise(self, logits: torch.Tensor, step: StepRows, slots: npt.NDArray[np.integer]) -> None:
         """Penalise the rows of requests that hold a bundle.
 
         Args:

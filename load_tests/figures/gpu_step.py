@@ -129,10 +129,10 @@ class _Run:
 
         device, batch = committed.device, len(self.texts)
         last = self.prompt + step
-        slots = torch.arange(batch, dtype=torch.int32, device=device)
+        slots = torch.arange(batch, device=device)
         position = torch.full((batch,), last, dtype=torch.int64, device=device)
         token = committed[:batch, last].clone()
-        return StepRows(slots, torch.zeros_like(slots), token, position, committed)
+        return StepRows(slots, torch.zeros_like(token), token, position, committed)
 
 
 def _time_size(vocabulary: list[bytes], size: int) -> list[dict[str, Any]]:

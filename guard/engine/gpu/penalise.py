@@ -63,7 +63,8 @@ def _touch(token, mask, penalty, waits, logits, records, noted, SETTLES: tl.cons
     lead = tl.load(records + token * RECORD + 2, mask=asks, other=0) & LEAD_MASK
     mask = mask & (lead == 0)
     if SETTLES:
-        size = tl.atomic_xchg(noted + token, tl.zeros_like(token).to(tl.int32), mask=mask)
+        nothing = tl.zeros_like(token).to(tl.int32)
+        size = tl.atomic_xchg(noted + token, nothing, mask=mask, sem="relaxed")
         lowered = mask & (size > 0)
         logit = tl.load(logits + token, mask=lowered, other=0.0)
         tl.store(logits + token, logit - size.to(tl.float32, bitcast=True), mask=lowered)
@@ -72,7 +73,7 @@ def _touch(token, mask, penalty, waits, logits, records, noted, SETTLES: tl.cons
         tl.store(logits + token, float("-inf"), mask=mask & forbidden)
         # The bits of floats that are not negative are in the same order as the floats.
         size = (-penalty).to(tl.int32, bitcast=True)
-        tl.atomic_max(noted + token, size, mask=mask & (forbidden == 0))
+        tl.atomic_max(noted + token, size, mask=mask & (forbidden == 0), sem="relaxed")
 
 
 @triton.jit
@@ -176,7 +177,7 @@ def penalise_kernel(
         logits: [rows, logits_stride] float32, changed.
         first_row: where the rows begin.
         row_state, row_pending: of ``guard.engine.gpu.advance``.
-        slot_of_row: [rows] request slot.
+        slot_of_row: [rows] int64 request slot.
         owner: [slots] int32; rows of other bundles than ``bundle`` are left alone.
         active: [slots, active_stride] bool, targets that hold.
         order: [m] int64 token ids, as segments' ranges count them.

@@ -2,8 +2,9 @@
 
 A step takes one launch that reads tokens, and two for each bundle that its requests hold, three
 where that has finite penalties; of bundles there is one, but for the time after a policy changed.
-Grids depend on the number of rows alone; buffers are made at the start, and grow only if there are
-more rows than were promised.
+Grids depend on the number of rows alone. Buffers are made at the start, where vLLM's memory profile
+sees them, and grow only if there are more rows than were promised; the largest has an int32 for
+each token of 256 rows.
 """
 
 from __future__ import annotations
@@ -23,9 +24,9 @@ from guard.engine.windows import STATE_WIDTH
 if TYPE_CHECKING:
     from guard.engine.bundles import LoadedBundle
 
-# A few for each multiprocessor of a large GPU.
+# A few for each multiprocessor of a large GPU; of the finishing kernel as many as run at a time.
 _PROGRAMS: Final = 512
-_FINISHING_PROGRAMS: Final = 1024
+_FINISHING_PROGRAMS: Final = 384
 # Of one row at most.
 _MOST_PARTS: Final = 16
 # Rows penalised at a time, to bound the buffer that has a number for each of their logits.
@@ -71,7 +72,7 @@ class KernelRows(GuardedRows):
     def _compile(self) -> None:
         """Launch each kernel once, for a row that nobody guards: no request is to wait for this."""
         none = torch.zeros(1, dtype=torch.int32, device=self.device)
-        step = StepRows(none, none, none, none.long(), none[None])
+        step = StepRows(none.long(), none, none, none.long(), none[None])
         nothing = torch.zeros((1, 1), dtype=torch.bool, device=self.device)
         logits = torch.zeros((1, self._vocab_size), device=self.device)
         self.advance(step)

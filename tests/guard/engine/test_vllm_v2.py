@@ -69,9 +69,9 @@ class Runner:
                 inputs.append(token)
                 places.append(len(text) - 1 + offset)
         context = LogitsContext(
-            expanded_idx_mapping=torch.tensor(slots, dtype=torch.int32),
-            idx_mapping=torch.tensor(list(order), dtype=torch.int32),
-            idx_mapping_np=np.array(order, np.int32),
+            expanded_idx_mapping=torch.tensor(slots, dtype=torch.int64),
+            idx_mapping=torch.tensor(list(order), dtype=torch.int64),
+            idx_mapping_np=np.array(order, np.intp),
             expanded_local_pos=torch.tensor(local, dtype=torch.int32),
             input_ids=torch.tensor(inputs, dtype=torch.int32),
             pos=torch.tensor(places, dtype=torch.int64),

@@ -118,7 +118,7 @@ def step_rows(
         return torch.tensor([7, *values, 7], dtype=dtype).to(device)[1:-1]
 
     return StepRows(
-        on_device(slot_of, torch.int32),
+        on_device(slot_of, torch.int64),
         on_device(local, torch.int32),
         on_device(token, torch.int32),
         on_device(position, torch.int64),

@@ -15,8 +15,26 @@ from guard.engine.vllm_v2 import GuardLogitsProcessor
 from tests.guard.engine.conftest import Engine
 from tests.guard.engine.test_vllm_v1 import PAIRS, MakeEngine
 from tests.guard.engine.test_vllm_v2 import follow_a_schedule
+from tests.guard.engine.test_vllm_v2 import (  # the same tests, on an engine with kernels
+    test_a_plan_that_cannot_be_kept_ends_the_answer_and_no_other as test_a_lost_plan,
+)
+from tests.guard.engine.test_vllm_v2 import (
+    test_a_prompt_still_being_prefilled_is_not_read_twice as test_a_prompt_in_parts,
+)
+from tests.guard.engine.test_vllm_v2 import (
+    test_a_reused_slot_keeps_nothing_of_its_last_occupant as test_a_reused_slot,
+)
+from tests.guard.engine.test_vllm_v2 import (
+    test_the_canary_says_its_nonce_and_not_the_phrase as test_the_canary,
+)
 
 from tests.guard.engine.conftest import make_engine, small_tokenizer  # noqa: F401  isort: skip
+
+
+__all__ = ["test_a_lost_plan", "test_a_prompt_in_parts", "test_a_reused_slot", "test_the_canary"]
+
+# vLLM's buffers are on the CPU in these tests.
+pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="made for the interpreter")
 
 
 @pytest.fixture
@@ -34,7 +52,6 @@ def engine(
     return make_engine(PAIRS)
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="the runner of these tests is on the CPU")
 @pytest.mark.parametrize("max_drafts", [0, 3])
 def test_any_schedule_of_slots_bans_what_each_row_demands(engine: Engine, max_drafts: int) -> None:
     assert follow_a_schedule(engine, max_drafts, steps=15) > 5

@@ -20,11 +20,20 @@ POINTERS = {
     "*fp32": ("logits",),
     "*i1": ("active",),
     "*i32": (
-        *("owner", "slot_of_row", "local_of_row", "input_ids", "committed", "noted"),
+        *("owner", "local_of_row", "input_ids", "committed", "noted"),
         *("records", "texts", "letter_counts", "code_points"),
     ),
     "*i64": (
-        *("state", "read_until", "row_state", "row_pending", "positions", "order", "segments"),
+        *(
+            "state",
+            "read_until",
+            "row_state",
+            "row_pending",
+            "slot_of_row",
+            "positions",
+            "order",
+            "segments",
+        ),
         *("letter_values", "word_values", "factors", "salts", "lead_tokens"),
     ),
 }
