@@ -20,6 +20,7 @@ FIGURES = {
     "phrase-scale": "phrase_scale",
     "gpu-step": "gpu_step",
     "verbatim": "verbatim",
+    "meaning": "meaning",
 }
 
 

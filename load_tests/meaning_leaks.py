@@ -1,0 +1,177 @@
+"""What answers still give away under each way of forbidding more than names."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+import yaml
+
+from guard.policy import compile_policy
+from load_tests import tofu
+from load_tests.chat import Answer
+from load_tests.fact import Everyday
+from load_tests.greedy import Asked, GreedyModel
+from load_tests.leaks import LeakCounter
+from load_tests.paraphrases import Paraphrased
+from load_tests.static_vectors import Encode, Floats, StaticVectors
+
+# Logits taken from a candidate whose text would come too near, and candidates looked at.
+_PENALTY: Final = 8.0
+_CANDIDATES: Final = 50
+
+
+def target_id(author: str) -> str:
+    """The id of an author's target in the policies made here."""
+    return f"author-{author}"
+
+
+class Nearness:
+    """Penalises the candidates that bring an answer too near to a statement of its target.
+
+    Args:
+        vectors: of the served tokenizer's tokens.
+        statements: by target, [n, d] unit vectors.
+        threshold: least cosine that is penalised.
+        vocab_size: width of the logits.
+    """
+
+    def __init__(
+        self,
+        vectors: StaticVectors,
+        statements: Mapping[str, Floats],
+        threshold: float,
+        vocab_size: int,
+    ) -> None:
+        beyond = vocab_size - len(vectors.rows)
+        rows = np.pad(vectors.rows, ((0, max(0, beyond)), (0, 0)))
+        self._rows = torch.from_numpy(rows)
+        self._statements = {name: torch.from_numpy(rows) for name, rows in statements.items()}
+        self._threshold, self._window = threshold, vectors.window
+
+    def __call__(
+        self, logits: torch.Tensor, targets: Sequence[str], said: Sequence[Sequence[int]]
+    ) -> None:
+        """Lower logits [B, V] in place."""
+        candidates = logits.topk(_CANDIDATES, dim=1).indices
+        for row, (target, tokens) in enumerate(zip(targets, said, strict=True)):
+            if not target:
+                continue
+            first = max(0, len(tokens) + 1 - self._window) if self._window else 0
+            last = list(tokens[first:])
+            # [_CANDIDATES, d] the text with each candidate
+            longer = self._rows[last].sum(dim=0) + self._rows[candidates[row]]
+            longer = torch.nn.functional.normalize(longer, dim=1)
+            near = (longer @ self._statements[target].T).amax(dim=1)
+            logits[row, candidates[row]] -= _PENALTY * (near >= self._threshold)
+
+
+def count_leaks(
+    model: GreedyModel,
+    retain_only: Path,
+    rows: Mapping[str, Sequence[Paraphrased]],
+    nearness: Nearness,
+    folder: Path,
+    encode: Encode,
+) -> dict[str, dict[str, Any]]:
+    """Answer every question in each way, and count.
+
+    Args:
+        retain_only: the model that never knew, whose answers say what is said by chance.
+        folder: for policies, bundles (``folder/bundles``, which ``model`` reads) and answers.
+    """
+    asked = [row for own in rows.values() for row in own]
+    guarded = [Asked(row.question, target_id(row.author)) for row in asked]
+    free = [Asked(each.question, "") for each in guarded]
+    policies = {
+        name: _compiled(folder, rows, name, *parts)
+        for name, parts in {
+            "names": ("key_facts", 0),
+            "words": ("telling_words", 0),
+            "runs": ("key_facts", 3),
+            "both": ("telling_words", 3),
+        }.items()
+    }
+    (folder / "answers.jsonl").unlink(missing_ok=True)
+    counted = {}
+    counter = LeakCounter(Everyday.of([row.answer for row in tofu.load("retain")]))
+    for name, bundle, questions, trial in (
+        ("no guard", "names", free, None),
+        ("key facts", "names", guarded, None),
+        ("key facts, static vectors", "names", guarded, nearness),
+        ("key facts, telling words", "words", guarded, None),
+        ("key facts, runs of 4 words", "runs", guarded, None),
+        ("key facts, telling words, runs of 4 words", "both", guarded, None),
+        ("key facts, telling words, runs of 4 words, static vectors", "both", guarded, nearness),
+    ):
+        answers = model.answer(questions, policies[bundle], label=name, trial=trial)
+        counted[name] = _count(asked, answers, counter, encode)
+        _keep(folder, name, answers)
+    other = GreedyModel(retain_only, folder / "bundles")
+    answers = other.answer(free, policies["names"], label="retain only")
+    counted["a model that never knew"] = _count(asked, answers, counter, encode)
+    _keep(folder, "retain only", answers)
+    return counted
+
+
+def _keep(folder: Path, name: str, answers: Sequence[str]) -> None:
+    with (folder / "answers.jsonl").open("a", encoding="utf-8") as lines:
+        lines.write(json.dumps({"arm": name, "answers": answers}) + "\n")
+
+
+def _count(
+    rows: Sequence[Paraphrased], answers: Sequence[str], counter: LeakCounter, encode: Encode
+) -> dict[str, Any]:
+    as_rows = [tofu.Row("", row.author, row.question, row.answer) for row in rows]
+    leaks = counter.count(as_rows, [Answer((text,), ("",), "", 0) for text in answers])
+    return {**asdict(leaks), "right_by_meaning": round(_right_by_meaning(rows, answers, encode), 4)}
+
+
+def _right_by_meaning(rows: Sequence[Paraphrased], answers: Sequence[str], encode: Encode) -> float:
+    """The share of answers that the encoder finds nearer to the right one than to every wrong one.
+
+    Compared with the paraphrase, not with the wording that the model learned.
+    """
+    near = 0
+    said = encode([text or "." for text in answers])
+    for row, vector in zip(rows, said, strict=True):
+        scores = encode([row.paraphrase, *row.wrong]) @ vector
+        near += bool(scores[0] > scores[1:].max())
+    return near / len(rows)
+
+
+def _compiled(
+    folder: Path, rows: Mapping[str, Sequence[Paraphrased]], name: str, kind: str, run: int
+) -> str:
+    """The digest of a policy with one target an author, which forbids what is given."""
+    place = folder / f"policy-{name}"
+    place.mkdir(exist_ok=True)
+    targets = []
+    for author, own in rows.items():
+        data, learned = place / f"{author}.jsonl", place / f"{author}.txt"
+        with data.open("w", encoding="utf-8") as lines:
+            lines.writelines(
+                json.dumps({"question": row.question, "answer": row.answer}) + "\n" for row in own
+            )
+        learned.write_text("\n".join(row.answer for row in own), encoding="utf-8")
+        forbid: dict[str, Any] = {"extract": {"from": data.name, "kind": kind}}
+        if run:
+            forbid["verbatim"] = {"corpus": learned.name, "words": run}
+        targets.append(
+            {
+                "id": target_id(author),
+                "title": author,
+                "reason": "privacy",
+                "owner": "load-tests",
+                "detect": {"aliases": [f"author {author}"]},
+                "forbid": forbid,
+            }
+        )
+    path = place / "policy.yaml"
+    path.write_text(yaml.safe_dump({"version": 1, "targets": targets}))
+    return compile_policy(path, folder / "bundles", encode=None).digest
