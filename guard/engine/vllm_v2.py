@@ -30,6 +30,7 @@ from guard.engine.probe import FIRST_CHOICE, SECOND_CHOICE, ProbeScript
 from guard.engine.rows import SILENCED, GuardedRows, StepRows, TorchRows, to_device
 from guard.engine.versions import check_vllm_version
 from guard.engine.vocabulary import token_bytes
+from guard.errors import EngineUnsupportedError
 
 if TYPE_CHECKING:
     from vllm import SamplingParams
@@ -66,9 +67,14 @@ class GuardLogitsProcessor(LogitsProcessor):
         tokens = self._enforcer.tokens
         if tokens.windows.device.type != "cuda":
             return TorchRows(tokens, slots)
-        # Imported here, since it needs Triton.
-        from guard.engine.gpu.rows import KernelRows
-
+        try:
+            # Imported here, since it needs Triton.
+            from guard.engine.gpu.rows import KernelRows
+        except ImportError as error:
+            raise EngineUnsupportedError(
+                f"the guard's kernels cannot be loaded: {error}",
+                fix="install the Triton that your torch asks for; vLLM for GPUs brings it",
+            ) from error
         return KernelRows(tokens, slots, slots * (1 + drafts))
 
     def add_request(self, req_idx: int, sampling_params: SamplingParams) -> bool:

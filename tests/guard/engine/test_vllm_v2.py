@@ -1,6 +1,7 @@
 """The V2 adapter against vLLM's own interface classes, on CPU tensors."""
 
 import random
+import sys
 from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -21,6 +22,7 @@ from vllm.v1.worker.gpu.sample.logits_processor.loader import _load_v2_logitspro
 from guard.bundle import CANARY_TARGET
 from guard.engine import vllm_v2
 from guard.engine.vllm_v2 import GuardLogitsProcessor
+from guard.errors import EngineUnsupportedError
 from tests.guard.engine.conftest import END, VOCABULARY, Engine
 from tests.guard.engine.test_vllm_v1 import PAIRS, MakeEngine, bans, expected_bans, text_of
 
@@ -177,6 +179,17 @@ def test_the_canary_says_its_nonce_and_not_the_phrase(engine: Engine) -> None:
             break
         runner.commit(2, [token])
     assert text_of(runner.text[2][2:]).decode() == " unlearn guard canar qwxyz"
+
+
+def test_a_gpu_without_triton_is_told_what_to_install(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    processor = Runner(engine, 0).processor
+    monkeypatch.setitem(sys.modules, "guard.engine.gpu.rows", None)
+    monkeypatch.setattr(processor._enforcer.tokens.windows, "device", torch.device("cuda"))
+    with pytest.raises(EngineUnsupportedError, match="kernels") as raised:
+        processor._guarded_rows(1, 0)
+    assert "Triton" in raised.value.fix
 
 
 def test_vllm_accepts_the_class_by_name() -> None:

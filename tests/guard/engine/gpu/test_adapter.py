@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-import torch
 
 pytest.importorskip("vllm", reason="the engine extra is not installed")
 
@@ -13,6 +12,7 @@ from guard.engine.gpu.rows import KernelRows
 from guard.engine.rows import GuardedRows
 from guard.engine.vllm_v2 import GuardLogitsProcessor
 from tests.guard.engine.conftest import Engine
+from tests.guard.engine.gpu.cases import CPU, DEVICE
 from tests.guard.engine.test_vllm_v1 import PAIRS, MakeEngine
 from tests.guard.engine.test_vllm_v2 import follow_a_schedule
 from tests.guard.engine.test_vllm_v2 import (  # the same tests, on an engine with kernels
@@ -34,7 +34,7 @@ from tests.guard.engine.conftest import make_engine, small_tokenizer  # noqa: F4
 __all__ = ["test_a_lost_plan", "test_a_prompt_in_parts", "test_a_reused_slot", "test_the_canary"]
 
 # vLLM's buffers are on the CPU in these tests.
-pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="made for the interpreter")
+pytestmark = pytest.mark.skipif(DEVICE != CPU, reason="test_gpu.py runs them interpreted")
 
 
 @pytest.fixture
