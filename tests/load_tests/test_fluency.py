@@ -51,7 +51,7 @@ def test_more_of_anything_bad_than_the_reference_misses_the_goal() -> None:
     assert {name: (goal["ratio"], goal["met"]) for name, goal in goals.items()} == {
         "perplexity_median": (0.9, True),
         "perplexity_of_mean": (1.2, False),
-        "repeated_4_grams": (1.1, True),
+        "repeated_4_grams": (1.0, True),  # less than a point more is chance
         "one_over_distinct_2": (1.25, False),
         "rubble": (None, False),
         "rubble_but_names": (1.0, True),
