@@ -6,7 +6,8 @@ The timing needs torch, triton and numpy alone, and makes its own vocabulary and
 
 Texts are full of the beginnings of phrases, or of letters that are split over tokens, which is the
 dearest case; every target is active. Half of the phrases are soft, so that both launches of the
-penalties are timed. Each step reads one token a row and penalises; what
+penalties are timed, and the other half's beginnings are penalised too (``guard.engine.steer``),
+except in the largest size. Each step reads one token a row and penalises; what
 the kernels did is compared with the torch version before anything is timed. Device time is taken
 with CUDA events around each step while the queue is full, so that the host's own time does not
 count; that stands beside it, as the time that the launches take a Python thread.
@@ -40,6 +41,8 @@ BATCHES: Final = (1, 256)
 VOCABULARY: Final = 128_256
 PER_TARGET: Final = 10
 _WARM_UP, _STEPS = 10, 100
+# Hard phrases whose beginnings are penalised too, in sizes up to this; more take long to compile.
+_MOST_STEERED: Final = 10_000
 # Enough for the host to launch all timed steps before the device begins with them.
 _SLEEP_CYCLES: Final = 400_000_000
 # Tokens a second of a real vLLM.
@@ -151,7 +154,9 @@ def _time_size(vocabulary: list[bytes], size: int) -> list[dict[str, Any]]:
     targets = np.arange(size, dtype=np.int32) // PER_TARGET
     penalty = np.where(np.arange(size) % 2, SOFT_PENALTY, HARD_PENALTY).astype(np.float32)
     started = time.perf_counter()
-    segment = compile_segment(names, targets, penalty, tokens.letters, tokens.words)
+    steered = range(0, size if size <= _MOST_STEERED else 0, 2)
+    advances = [each for at in steered for each in tokens.steering.advances(at, names[at])]
+    segment = compile_segment(names, targets, penalty, tokens.letters, tokens.words, advances)
     compile_s = time.perf_counter() - started
     n_targets = int(targets[-1]) + 1
     slots = torch.arange(n_targets, device=device)
@@ -191,6 +196,8 @@ def _time_size(vocabulary: list[bytes], size: int) -> list[dict[str, Any]]:
                 "phrases": size,
                 "batch": batch,
                 "letters_split": splits,
+                "steered": len(steered),
+                "longest_list": int(np.diff(segment.offset).max()),
                 "compile_s": round(compile_s, 1),
                 "changed_per_row_and_step": round(banned / _WARM_UP / batch, 1),
                 **timed,
