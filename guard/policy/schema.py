@@ -18,9 +18,11 @@ from guard.verbatim import MAX_WORDS, MIN_WORDS
 DEFAULT_REFUSAL: Final = "I can't help with that topic."
 DEFAULT_MAX_FALSE_POSITIVE_RATE: Final = 0.005
 
-# What DESIGN asks of later versions: named here so that nobody believes it is enforced.
+# What DESIGN asks for and is not enforced: named here so that nobody believes that it is.
+# Statements: nearness of meaning takes away the words beside a fact as well (docs/BENCHMARKS.md).
 UNENFORCED_FIELDS: Final = {
-    ("forbid", "statements"): "list the names and terms that matter in `forbid.phrases`",
+    ("forbid", "statements"): "give the file to `forbid.verbatim` with `words: 3`, and its"
+    " sentences as answers (.jsonl) to `forbid.extract` with `kind: telling_words`",
 }
 UNENFORCED_VALUES: Final = {
     ("respond", "steer"): "use `suppress` or `refuse`",

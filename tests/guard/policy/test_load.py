@@ -112,7 +112,7 @@ def change(where: str, value: Any) -> dict[str, Any]:
         ("reason", "fun", "reason", "must be `copyright`"),
         ("respond", "steer", "respond", "this version does not enforce `steer`"),
         ("respond", "substitute", "respond", "this version does not enforce `substitute`"),
-        ("forbid.statements", "f.txt", "forbid.statements", "this version does not enforce"),
+        ("forbid.statements", "f.txt", "forbid.statements", "`kind: telling_words`"),
         ("forbid.verbatim", {"words": 8}, "forbid.verbatim", "`corpus` is missing"),
         ("forbid.verbatim", verbatim(corpus=7), "forbid.verbatim.corpus", "must be a file pattern"),
         ("forbid.verbatim", verbatim(corpus=[]), "forbid.verbatim.corpus", "is empty"),
