@@ -12,14 +12,14 @@ from typing import Final
 import numpy as np
 import torch
 
-from guard.engine.hashing import Int64Array
+from guard.hashing import Int64Array
 
 _KEY_BITS: Final = 63
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class KeyTable:
-    """Distinct keys (see guard/engine/hashing.py), each known by its place among them.
+    """Distinct keys (see guard/hashing.py), each known by its place among them.
 
     Attributes:
         keys: [n] int64, sorted.

@@ -16,9 +16,9 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from guard.engine.hashing import BASE, Int64Array, finish, powers, salts, symbol_values
 from guard.engine.keytable import KeyTable
 from guard.engine.symbols import Int32Array, SymbolVocabulary
+from guard.hashing import BASE, Int64Array, finish, powers, salts, symbol_values
 from guard.normalise import SEP
 from guard.phrases import ENOUGH_LETTERS, MAX_LETTERS, MAX_WORD_SYMBOLS, letters_of
 

@@ -15,7 +15,6 @@ from typing import Final
 import numpy as np
 import torch
 
-from guard.engine.hashing import finish, powers, salts
 from guard.engine.keytable import KeyTensors
 from guard.engine.lexicon import Lexicon, build_lexicon
 from guard.engine.runs import RunWindows
@@ -31,6 +30,7 @@ from guard.engine.windows import (
     to_tensor,
 )
 from guard.engine.wordends import RunVocabulary
+from guard.hashing import finish, powers, salts
 
 # Rows of different targets whose lists are kept.
 _KEPT: Final = 64

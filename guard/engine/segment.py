@@ -19,10 +19,10 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from guard.engine.hashing import Int64Array, finish, powers, salts
 from guard.engine.keytable import KeyTable
 from guard.engine.lexicon import TOKEN_INSIDE, TOKEN_START, Lexicon, RaggedSymbols, Ranges
 from guard.engine.symbols import Int32Array
+from guard.hashing import Int64Array, finish, powers, salts
 from guard.normalise import SEP
 from guard.phrases import MAX_LETTERS, MAX_WORD_SYMBOLS, has_enough_letters, letters_of
 

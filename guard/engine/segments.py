@@ -18,10 +18,10 @@ import numpy.typing as npt
 import torch
 
 from guard.bundle import EngineBundle
-from guard.engine.hashing import Int64Array
 from guard.engine.matcher import BoundSegment, SegmentTensors, Tokens
 from guard.engine.segment import HARD_PENALTY, SOFT_PENALTY, compile_segment
 from guard.engine.store import SegmentStore
+from guard.hashing import Int64Array
 
 # Each costs the sampler one more look-up at every step.
 MAX_SEGMENTS: Final = 3

@@ -26,11 +26,11 @@ import numpy as np
 import numpy.typing as npt
 
 from guard.bundle import canonical_json
-from guard.engine.hashing import Int64Array
 from guard.engine.keytable import KeyTable
 from guard.engine.segment import Segment
 from guard.engine.steer import SCHEDULE
 from guard.engine.symbols import SymbolVocabulary
+from guard.hashing import Int64Array
 
 FOLDER: Final = ".compiled"
 _FORMAT: Final = 1

@@ -15,7 +15,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from guard.engine.hashing import symbol_values
 from guard.engine.lexicon import RaggedSymbols, texts_for
 from guard.engine.segment import window_width
 from guard.engine.symbols import (
@@ -27,6 +26,7 @@ from guard.engine.symbols import (
     SymbolVocabulary,
     pending_after,
 )
+from guard.hashing import symbol_values
 from guard.normalise import SEP, fold_bytes
 from guard.phrases import letters_of
 

@@ -4,7 +4,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from guard.engine.hashing import finish, salts
 from guard.engine.lexicon import (
     TOKEN_INSIDE,
     TOKEN_START,
@@ -14,6 +13,7 @@ from guard.engine.lexicon import (
     build_lexicon,
 )
 from guard.engine.symbols import symbol_vocabulary
+from guard.hashing import finish, salts
 from guard.normalise import SEP, fold_bytes
 from guard.phrases import ENOUGH_LETTERS, MAX_WORD_SYMBOLS, letters_of
 

@@ -5,8 +5,16 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guard.engine.hashing import finish, powers, salts
 from guard.engine.lexicon import RaggedSymbols
+from guard.hashing import (
+    finish,
+    finish_one,
+    inverse_powers,
+    powers,
+    salts,
+    symbol_value,
+    symbol_values,
+)
 
 texts = st.lists(st.text("abé ж東", max_size=9), min_size=1, max_size=6)
 
@@ -48,3 +56,19 @@ def test_numpy_and_torch_finish_alike_and_never_below_zero(values: list[int]) ->
 def test_the_same_hash_at_another_length_is_another_key() -> None:
     keys = finish(np.zeros(65, np.int64) + salts(65, 1))
     assert len(set(keys.tolist())) == 65
+
+
+@given(st.lists(st.integers(-(1 << 63), (1 << 63) - 1), min_size=1))
+def test_one_number_is_finished_as_many_are(values: list[int]) -> None:
+    together = finish(np.array(values, np.int64)).tolist()
+    assert [finish_one(value) for value in values] == together
+
+
+@given(st.text(min_size=1))
+def test_one_symbol_counts_for_what_many_do(text: str) -> None:
+    together = symbol_values(np.array([ord(symbol) for symbol in text], np.int64))
+    assert [symbol_value(ord(symbol)) for symbol in text] == together.tolist()
+
+
+def test_inverse_powers_undo_powers() -> None:
+    assert (powers(70) * inverse_powers(70) == 1).all()
