@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,28 +31,58 @@ def target_id(author: str) -> str:
     return f"author-{author}"
 
 
+@dataclass(frozen=True, slots=True)
+class At:
+    """Penalise what is at a threshold."""
+
+    threshold: float
+
+    def penalty(self, before: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
+        """[k] logits to take away; [n] cosines before, [k, n] after."""
+        return _PENALTY * (after.amax(dim=1) >= self.threshold)
+
+
+@dataclass(frozen=True, slots=True)
+class Approach:
+    """Penalise what comes nearer to a statement that the text is near to already.
+
+    Attributes:
+        per_cosine: logits taken for each unit of cosine gained beyond ``free``.
+        near: least cosine of the text before.
+    """
+
+    per_cosine: float = 100.0
+    free: float = 0.03
+    near: float = 0.3
+
+    def penalty(self, before: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
+        """[k] logits to take away; [n] cosines before, [k, n] after."""
+        gained = torch.where(before >= self.near, after - before, 0.0).amax(dim=1)
+        return self.per_cosine * (gained - self.free).clamp(min=0)
+
+
 class Nearness:
-    """Penalises the candidates that bring an answer too near to a statement of its target.
+    """Penalises the candidates that bring an answer near, or nearer, to a statement of its target.
 
     Args:
         vectors: of the served tokenizer's tokens.
         statements: by target, [n, d] unit vectors.
-        threshold: least cosine that is penalised.
         vocab_size: width of the logits.
+        way: what is penalised.
     """
 
     def __init__(
         self,
         vectors: StaticVectors,
         statements: Mapping[str, Floats],
-        threshold: float,
         vocab_size: int,
+        way: At | Approach,
     ) -> None:
         beyond = vocab_size - len(vectors.rows)
         rows = np.pad(vectors.rows, ((0, max(0, beyond)), (0, 0)))
         self._rows = torch.from_numpy(rows)
         self._statements = {name: torch.from_numpy(rows) for name, rows in statements.items()}
-        self._threshold, self._window = threshold, vectors.window
+        self._way, self._window = way, vectors.window
 
     def __call__(
         self, logits: torch.Tensor, targets: Sequence[str], said: Sequence[Sequence[int]]
@@ -63,25 +93,27 @@ class Nearness:
             if not target:
                 continue
             first = max(0, len(tokens) + 1 - self._window) if self._window else 0
-            last = list(tokens[first:])
-            # [_CANDIDATES, d] the text with each candidate
-            longer = self._rows[last].sum(dim=0) + self._rows[candidates[row]]
-            longer = torch.nn.functional.normalize(longer, dim=1)
-            near = (longer @ self._statements[target].T).amax(dim=1)
-            logits[row, candidates[row]] -= _PENALTY * (near >= self._threshold)
+            so_far = self._rows[list(tokens[first:])].sum(dim=0)
+            statements = self._statements[target].T
+            # [n] cosines so far, [_CANDIDATES, n] with each candidate
+            before = torch.nn.functional.normalize(so_far, dim=0) @ statements
+            longer = so_far + self._rows[candidates[row]]
+            after = torch.nn.functional.normalize(longer, dim=1) @ statements
+            logits[row, candidates[row]] -= self._way.penalty(before, after)
 
 
 def count_leaks(
     model: GreedyModel,
     retain_only: Path,
     rows: Mapping[str, Sequence[Paraphrased]],
-    nearness: Nearness,
+    trials: Mapping[str, Nearness],
     folder: Path,
     encode: Encode,
 ) -> dict[str, dict[str, Any]]:
     """Answer every question in each way, and count.
 
     Args:
+        trials: penalties that are in no engine, by what they are called.
         retain_only: the model that never knew, whose answers say what is said by chance.
         folder: for policies, bundles (``folder/bundles``, which ``model`` reads) and answers.
     """
@@ -100,16 +132,20 @@ def count_leaks(
     (folder / "answers.jsonl").unlink(missing_ok=True)
     counted = {}
     counter = LeakCounter(Everyday.of([row.answer for row in tofu.load("retain")]))
-    for name, bundle, questions, trial in (
+    arms: list[tuple[str, str, list[Asked], Nearness | None]] = [
         ("no guard", "names", free, None),
         ("key facts", "names", guarded, None),
-        ("key facts, static vectors", "names", guarded, nearness),
         ("key facts, telling words", "words", guarded, None),
         ("key facts, runs of 4 words", "runs", guarded, None),
         ("key facts, telling words, runs of 4 words", "both", guarded, None),
-        ("key facts, telling words, runs of 4 words, static vectors", "both", guarded, nearness),
-    ):
-        answers = model.answer(questions, policies[bundle], label=name, trial=trial)
+    ]
+    for what, trial in trials.items():
+        arms += [
+            (f"key facts, static vectors ({what})", "names", guarded, trial),
+            (f"all of these, static vectors ({what})", "both", guarded, trial),
+        ]
+    for name, bundle, questions, penalty in arms:
+        answers = model.answer(questions, policies[bundle], label=name, trial=penalty)
         counted[name] = _count(asked, answers, counter, encode)
         _keep(folder, name, answers)
     other = GreedyModel(retain_only, folder / "bundles")

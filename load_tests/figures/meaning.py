@@ -26,7 +26,7 @@ from load_tests import tofu
 from load_tests.curve import precision_recall, threshold_for
 from load_tests.figure import Figure, Measured, NotMeasurableError, Options, progress, work_folder
 from load_tests.greedy import GreedyModel
-from load_tests.meaning_leaks import Nearness, count_leaks, target_id
+from load_tests.meaning_leaks import Approach, At, Nearness, count_leaks, target_id
 from load_tests.meanings import (
     Scored,
     StaticReader,
@@ -121,8 +121,11 @@ def measure(options: Options) -> Measured:
         target_id(author): np.stack([vectors.whole(by_token.units(r.answer)) for r in rows])
         for author, rows in texts.rows.items()
     }
-    nearness = Nearness(vectors, statements, points[recorded]["threshold"], model.vocab_size)
-    details["leaks"] = count_leaks(model, retain_only, texts.rows, nearness, folder, encode)
+    trials = {
+        name: Nearness(vectors, statements, model.vocab_size, way)
+        for name, way in (("near", At(points[recorded]["threshold"])), ("nearer", Approach()))
+    }
+    details["leaks"] = count_leaks(model, retain_only, texts.rows, trials, folder, encode)
     (folder / "meaning.json").write_text(json.dumps(details, indent=1))
     return Measured(points[recorded]["recall"], len(curves[recorded].right), details)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from load_tests.meaning_leaks import Nearness
+from load_tests.meaning_leaks import Approach, At, Nearness
 from load_tests.static_vectors import Floats, StaticVectors
 
 _DRAW = np.random.default_rng(0)
@@ -23,7 +23,7 @@ def near(tokens: Sequence[int]) -> float:
 
 @pytest.mark.parametrize("window", [0, 1, 3])
 def test_candidates_that_come_near_are_penalised_and_no_others(window: int) -> None:
-    penalise = Nearness(StaticVectors(ROWS, window), {"t": STATEMENTS}, 0.4, VOCABULARY)
+    penalise = Nearness(StaticVectors(ROWS, window), {"t": STATEMENTS}, VOCABULARY, At(0.4))
     before = torch.from_numpy(_DRAW.normal(size=(3, VOCABULARY)).astype(np.float32))
     said = [[], [3, 8, 1, 20], [5]]
     logits = before.clone()
@@ -36,3 +36,10 @@ def test_candidates_that_come_near_are_penalised_and_no_others(window: int) -> N
             met = token in candidates and near(text) >= 0.4
             assert bool(logits[row, token] < before[row, token]) == met
     assert torch.equal(logits[2], before[2])
+
+
+def test_candidates_are_penalised_by_how_much_nearer_they_come() -> None:
+    way = Approach(per_cosine=10, free=0.1, near=0.2)
+    before = torch.tensor([0.3, 0.1])
+    after = torch.tensor([[0.35, 0.9], [0.6, 0.1], [0.1, 0.0]])
+    assert way.penalty(before, after).tolist() == pytest.approx([0, 2, 0])
