@@ -78,8 +78,12 @@ class Tokens:
 
     def __init__(self, encode: Encode, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
-        texts = [tokenizer.decode([token]).strip() or " " for token in range(len(tokenizer))]
-        self._encoded = encode(texts)
+        # Case is folded, as everywhere in the guard; many tokens differ in case and space alone.
+        texts = [
+            tokenizer.decode([token]).strip().casefold() or " " for token in range(len(tokenizer))
+        ]
+        distinct = {text: place for place, text in enumerate(dict.fromkeys(texts))}
+        self._encoded = encode(list(distinct))[[distinct[text] for text in texts]]
 
     def units(self, text: str) -> list[int]:
         ids: list[int] = self._tokenizer(f" {text}", add_special_tokens=False)["input_ids"]
