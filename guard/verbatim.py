@@ -57,6 +57,7 @@ MAX_BITS: Final = (1 << 31) - 1
 FALSE_POSITIVE_RATE: Final = (1 - math.exp(-PROBES[0] / _BITS_PER_KEY[0])) ** PROBES[0]
 
 RUN_SALT: Final = 0x428A2F98D728AE22
+_PROBE_SALTS: Final = tuple(salts(max(PROBES), 0x7137449123EF65CD).tolist())
 _LOW_32: Final = 0xFFFFFFFF
 # Words hashed at a time, to bound memory.
 _CHUNK: Final = 1 << 20
@@ -99,14 +100,18 @@ def run_key(words: Sequence[int]) -> int:
 
 
 def place_of(key: Hashes, probe: int, bits: Hashes | int) -> Hashes:
-    """The bit that a probe of each key looks at (Dillinger and Manolios, 2004).
+    """The bit that a probe of each key looks at.
+
+    Each probe has a hash of its own. The usual sums of two hashes (Kirsch and Mitzenmacher, 2006)
+    err a hundred times as often in a filter of a thousand bits.
 
     Args:
         key: [...] int64, finished.
         bits: size of the filter that each is looked up in.
     """
-    low, high = key & _LOW_32, key >> 31 & _LOW_32 | 1
-    return (low + high * probe + (probe**3 - probe) // 6 & _LOW_32) * bits >> 32
+    if probe:
+        key = finish(key + _PROBE_SALTS[probe])
+    return (key & _LOW_32) * bits >> 32
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -154,9 +159,9 @@ class RunFilter:
     def holds_one(self, key: int, role: Role = FORBIDDEN) -> bool:
         """``holds`` of one key."""
         bits = self.bits[role].data
-        low, high, size = key & _LOW_32, key >> 31 & _LOW_32 | 1, 8 * len(bits)
         for probe in range(PROBES[role]):
-            place = (low + high * probe + (probe**3 - probe) // 6 & _LOW_32) * size >> 32
+            own = finish_one(key + _PROBE_SALTS[probe]) if probe else key
+            place = (own & _LOW_32) * 8 * len(bits) >> 32
             if not bits[place >> 3] >> (place & 7) & 1:
                 return False
         return True

@@ -43,37 +43,45 @@ _MOST_PAIRS: Final = 1 << 22
 
 
 class FilterTensors:
-    """The filters of a bundle on a device; see ``guard.verbatim.RunFilters``."""
+    """The filters of a bundle on a device; see ``guard.verbatim.RunFilters``.
+
+    Attributes:
+        host: the same on the host.
+        target: [F] int64, index of the target of each.
+    """
 
     def __init__(self, filters: RunFilters, device: torch.device) -> None:
         self.host = filters
-        self.bits = torch.from_numpy(filters.bits).to(device)
-        self.first = torch.from_numpy(filters.first).to(device)
-        self.size = torch.from_numpy(filters.size).to(device)
         self.target = torch.from_numpy(filters.target.astype(np.int64)).to(device)
+        self._bits = torch.from_numpy(filters.bits).to(device)
+        # [F * roles] of each part, by filter, then by role
+        self._first = torch.from_numpy(filters.first.reshape(-1)).to(device)
+        self._size = torch.from_numpy(8 * filters.size.reshape(-1)).to(device)
 
-    def holding(self, keys: torch.Tensor, of: torch.Tensor, role: Role) -> torch.Tensor:
-        """[m] flat places in ``keys`` of those that a filter holds.
+    def holding(self, keys: torch.Tensor, parts: torch.Tensor, probes: int) -> torch.Tensor:
+        """[m] flat places in ``keys`` of those that their part of a filter holds.
 
         Args:
             keys: [n, k] int64.
-            of: [n] int64, which of the filters is asked for each row of keys.
+            parts: [n, k] or [n, 1] int64, filter times the number of roles, plus role.
+            probes: of that role.
         """
-        per_row = keys.shape[1]
-        first, size = self.first[of, role], 8 * self.size[of, role]
-        hit = self._bit(place_of(keys, 0, size[:, None]), first[:, None])
-        (left,) = torch.nonzero(hit.reshape(-1), as_tuple=True)
-        flat = keys.reshape(-1)
-        for probe in range(1, PROBES[role]):
-            if not len(left):
-                break
-            row = left // per_row
-            left = left[self._bit(place_of(flat[left], probe, size[row]), first[row])]
+        first, size = self._first[parts], self._size[parts]
+        (left,) = torch.nonzero(
+            self._bit(place_of(keys, 0, size), first).reshape(-1), as_tuple=True
+        )
+        if not len(left):
+            return left
+        per_part = keys.shape[1] // parts.shape[1]
+        flat, first, size = keys.reshape(-1), first.reshape(-1), size.reshape(-1)
+        for probe in range(1, probes):
+            part = left // per_part
+            left = left[self._bit(place_of(flat[left], probe, size[part]), first[part])]
         return left
 
     def _bit(self, place: torch.Tensor, first: torch.Tensor) -> torch.Tensor:
-        byte = self.bits[first + (place >> 3)].long()
-        return byte >> (place & 7) & 1 == 1
+        byte = self._bits[first + (place >> 3)]
+        return (byte >> (place & 7) & 1).bool()
 
 
 def filters_of(
@@ -96,18 +104,55 @@ class _Contexts:
 
     Attributes:
         filter: [n] which filter is asked.
-        open: [n] unfinished hash of the word that a joining text continues, 0 for none.
-        joined: [n, MAX_WORDS + 1] hashes of the last 0, 1, 2, … words before that word.
-        apart: [n, MAX_WORDS + 1] the same where a text begins with a separator.
+        open: [n] unfinished hash of the word that the text ends with, 0 for none.
+        word: [n] its hash, were it to end there.
+        shut: [n] bool, whether it has ended, even for texts that begin with a letter.
+        before: [n, MAX_WORDS + 1] hashes of the last 0, 1, 2, … words before it.
     """
 
     filter: torch.Tensor
     open: torch.Tensor
-    joined: torch.Tensor
-    apart: torch.Tensor
+    word: torch.Tensor
+    shut: torch.Tensor
+    before: torch.Tensor
+
+    @classmethod
+    def of(
+        cls, words: torch.Tensor, which: torch.Tensor, shut: torch.Tensor, scale: torch.Tensor
+    ) -> _Contexts:
+        """After texts.
+
+        Args:
+            words: [n, WORDS_WIDTH] as ``guard.engine.runs`` has them.
+            which: [n] the filters.
+            shut: [n] bool.
+            scale: [MAX_WORDS] powers of the base.
+        """
+        before = words.new_zeros((len(words), MAX_WORDS + 1))
+        torch.cumsum(words[:, 1:] * scale, 1, out=before[:, 1:])
+        return cls(which, words[:, 0], finish(words[:, 0]), shut, before)
 
     def at(self, rows: torch.Tensor) -> _Contexts:
-        return _Contexts(self.filter[rows], self.open[rows], self.joined[rows], self.apart[rows])
+        """Some of them."""
+        return _Contexts(
+            self.filter[rows], self.open[rows], self.word[rows], self.shut[rows], self.before[rows]
+        )
+
+    def last(self, count: torch.Tensor, joins: torch.Tensor | bool) -> torch.Tensor:
+        """[n, k] hashes of the last words before a text.
+
+        Args:
+            count: [n, k] int64, how many; negative ones mean nothing.
+            joins: [n] bool, whether the text continues the word that stands open.
+        """
+        apart = (self.open != 0) & (self.shut | (not joins if isinstance(joins, bool) else ~joins))
+        ended = self.word[:, None] + self.before.gather(1, (count - 1).clamp(min=0)) * BASE
+        whole = self.before.gather(1, count.clamp(min=0))
+        return torch.where(apart[:, None] & (count > 0), ended, whole)
+
+    def joined(self) -> torch.Tensor:
+        """[n] unfinished hash of what a joining text continues."""
+        return torch.where(self.shut, 0, self.open)
 
 
 class VerbatimMatcher:
@@ -119,11 +164,12 @@ class VerbatimMatcher:
         self._windows, self._runs = vocabulary.windows, vocabulary.runs
         device = self._windows.device
         bounds = filters.host.words.astype(np.int64)
-        # [F] by role, the length of its runs, and what is added to their hashes
         lengths = np.array([[run_length(role, int(n)) for role in ROLES] for n in bounds])
-        self._length = torch.from_numpy(lengths).to(device)
         salts = np.array([[run_salt(int(length)) for length in row] for row in lengths], np.int64)
+        # [F, roles] the length of each role's runs, and what is added to their hashes
+        self._length = torch.from_numpy(lengths).to(device)
         self._salt = torch.from_numpy(salts).to(device)
+        self._shorter = torch.tensor([BEGINNING, MIDDLE] * 2, device=device)
         self._powers = torch.from_numpy(powers(MAX_WORDS + 2)).to(device)
         ends = self._ends = vocabulary.ends(set(lengths[:, FORBIDDEN].tolist()))
         # By how the text begins and how many of its words end up to there.
@@ -152,17 +198,10 @@ class VerbatimMatcher:
         if not len(row):
             return
         words, pending = runs[row, :WORDS_WIDTH], runs[row, WORDS_WIDTH]
-        contexts = self._contexts(words, which)
+        # A token that does not finish a pending code point first reads as a separator.
         waits = pending > 0
         some_wait = bool(waits.any())
-        if some_wait:
-            # A token that does not finish a pending code point first reads as a separator.
-            contexts = _Contexts(
-                which,
-                torch.where(waits, 0, contexts.open),
-                torch.where(waits[:, None], contexts.apart, contexts.joined),
-                contexts.apart,
-            )
+        contexts = _Contexts.of(words, which, waits, self._powers[:MAX_WORDS])
         for pair, text in self._completing(contexts):
             at, token = members_of(self._vocabulary.first_token, self._vocabulary.tokens, text)
             pair = pair[at]
@@ -176,42 +215,37 @@ class VerbatimMatcher:
             at, token = self._finishing(words[waiting], pending[waiting], which[waiting])
             logits[rows[row[waiting[at]]], token] = float("-inf")
 
-    def _contexts(self, words: torch.Tensor, which: torch.Tensor) -> _Contexts:
-        open_word = words[:, 0]
-        joined = torch.zeros((len(words), MAX_WORDS + 1), dtype=torch.int64, device=words.device)
-        torch.cumsum(words[:, 1:] * self._powers[:MAX_WORDS], 1, out=joined[:, 1:])
-        closed = joined.clone()
-        closed[:, 1:] = finish(open_word)[:, None] + joined[:, :-1] * BASE
-        apart = torch.where((open_word != 0)[:, None], closed, joined)
-        return _Contexts(which, open_word, joined, apart)
-
     def _completing(self, contexts: _Contexts) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """[m] contexts, and [m] texts of tokens that complete a run after them."""
+        near = self._near(contexts)
         everyone = torch.arange(len(contexts.filter), device=contexts.filter.device)
-        for joins, before in ((True, contexts.joined), (False, contexts.apart)):
-            near: dict[Role, torch.Tensor] = {}
-            for place in range(1, self._vocabulary.most_words + 1):
-                ends = self._by_place.get((joins, place))
-                if ends is None:
-                    continue
-                chosen = everyone
-                if place <= self._told:
-                    role = BEGINNING if place == 1 else MIDDLE
-                    if role not in near:
-                        near[role] = self._near(contexts.filter, before, role)
-                    chosen = near[role]
-                # Few at a time, so that memory stays bounded.
-                step = max(1, _MOST_PAIRS // len(ends))
-                for begin in range(0, len(chosen), step):
-                    part = chosen[begin : begin + step]
-                    found = self._among(contexts.at(part), ends, joins=joins, place=place)
-                    yield part[found // len(ends)], ends.text[found % len(ends)]
+        for (joins, place), ends in self._by_place.items():
+            chosen = everyone
+            if place <= self._told:
+                chosen = near[joins, BEGINNING if place == 1 else MIDDLE]
+            # Few at a time, so that memory stays bounded.
+            step = max(1, _MOST_PAIRS // len(ends))
+            for begin in range(0, len(chosen), step):
+                part = chosen[begin : begin + step]
+                found = self._among(contexts.at(part), ends, joins=joins, place=place)
+                yield part[found // len(ends)], ends.text[found % len(ends)]
 
-    def _near(self, which: torch.Tensor, before: torch.Tensor, role: Role) -> torch.Tensor:
-        """[m] the contexts whose last words are a run that the role's filter holds."""
-        hashes = before.gather(1, self._length[which, role][:, None])
-        keys = finish(hashes + self._salt[which, role][:, None])
-        return self._filters.holding(keys, which, role)
+    def _near(self, contexts: _Contexts) -> dict[tuple[bool, Role], torch.Tensor]:
+        """The contexts whose last words are a run that a role's filter holds.
+
+        Returns:
+            [m] for texts that join or not, and for each of the roles of shorter runs.
+        """
+        which = contexts.filter
+        asked = [(joins, role) for joins in (True, False) for role in (BEGINNING, MIDDLE)]
+        length = self._length[which, BEGINNING:]
+        hashes = torch.cat([contexts.last(length, joins) for joins in (True, False)], dim=1)
+        salts, parts = self._salt[which, BEGINNING:], which[:, None] * len(ROLES) + self._shorter
+        found = self._filters.holding(finish(hashes + salts.repeat(1, 2)), parts, PROBES[BEGINNING])
+        if not len(found):
+            return dict.fromkeys(asked, found)
+        context, of = found // len(asked), found % len(asked)
+        return {each: context[of == place] for place, each in enumerate(asked)}
 
     def _among(
         self, contexts: _Contexts, ends: WordEnds, *, joins: bool, place: int
@@ -222,15 +256,21 @@ class VerbatimMatcher:
             ends: E of them, all at that place in a text of that kind.
         """
         which = contexts.filter
-        length, salt = self._length[which, FORBIDDEN], self._salt[which, FORBIDDEN][:, None]
-        before = contexts.joined if joins else contexts.apart
-        before = before.gather(1, (length - place).clamp(min=0)[:, None])
-        word = finish(contexts.open[:, None] * ends.factor + ends.first if joins else ends.first)
-        hashes = (before * self._power(place) + ends.rest) + word * self._power(place - 1)
+        length = self._length[which, FORBIDDEN]
+        hashes = contexts.last((length - place)[:, None], joins) * self._power(place)
+        hashes = hashes + self._salt[which, FORBIDDEN][:, None]
+        word = ends.whole
+        if joins:
+            word = finish(contexts.joined()[:, None] * ends.factor + ends.first)
+        if place > 1:
+            word = word * self._power(place - 1) + ends.rest
+        hashes = hashes + word
         for shorter, alone in ends.alone.items():
             if shorter < place:
-                hashes = torch.where((length == shorter)[:, None], alone, hashes)
-        return self._filters.holding(finish(hashes + salt), which, FORBIDDEN)
+                salt = self._salt[which, FORBIDDEN][:, None]
+                hashes = torch.where((length == shorter)[:, None], alone + salt, hashes)
+        parts = (which * len(ROLES) + FORBIDDEN)[:, None]
+        return self._filters.holding(finish(hashes), parts, PROBES[FORBIDDEN])
 
     def _power(self, exponent: int) -> torch.Tensor:
         # Beyond the longest run, hashes are those of the text's own words, and this counts nothing.
@@ -282,15 +322,17 @@ class VerbatimMatcher:
         whole_word = ~self._vocabulary.leaves_open[text] | (end + 1 < first[text + 1])
         counts = whole_word | ~going_on[at]
         at, text, ends = at[counts], text[counts], ends.at(counts)
-        contexts, which = self._contexts(words[at], which[at]), which[at]
+        which = which[at]
+        shut = torch.zeros_like(counts[counts])
+        contexts = _Contexts.of(words[at], which, shut, self._powers[:MAX_WORDS])
         length, joins = self._length[which, FORBIDDEN], self._vocabulary.joins[text]
-        before = torch.where(joins[:, None], contexts.joined, contexts.apart)
-        before = before.gather(1, (length - ends.place).clamp(min=0)[:, None])[:, 0]
+        before = contexts.last((length - ends.place)[:, None], joins)[:, 0]
         word = finish(torch.where(joins, contexts.open, 0) * ends.factor + ends.first)
         last = len(self._powers) - 1
         hashes = before * self._powers[ends.place.clamp(max=last)] + ends.rest
         hashes = hashes + word * self._powers[(ends.place - 1).clamp(max=last)]
         for shorter, alone in ends.alone.items():
             hashes = torch.where((length == shorter) & (ends.place > shorter), alone, hashes)
-        keys = finish(hashes + self._salt[which, FORBIDDEN])
-        return at[self._filters.holding(keys[:, None], which, FORBIDDEN)]
+        keys = finish(hashes + self._salt[which, FORBIDDEN])[:, None]
+        parts = (which * len(ROLES) + FORBIDDEN)[:, None]
+        return at[self._filters.holding(keys, parts, PROBES[FORBIDDEN])]

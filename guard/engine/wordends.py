@@ -32,6 +32,7 @@ class WordEnds:
         place: [E] how many words of the text end up to here, this one included.
         first: [E] unfinished hash of the text's first word.
         factor: [E] the base to the power of that word's length.
+        whole: [E] that word's hash, where it continues none.
         rest: [E] hash of the run of the words after the first.
         alone: by length of run, [E] hash of the last words of the text up to here, where there are
             more than so many, else 0.
@@ -41,6 +42,7 @@ class WordEnds:
     place: torch.Tensor
     first: torch.Tensor
     factor: torch.Tensor
+    whole: torch.Tensor
     rest: torch.Tensor
     alone: dict[int, torch.Tensor]
 
@@ -52,7 +54,8 @@ class WordEnds:
         """Some of them."""
         return WordEnds(
             self.text[places], self.place[places], self.first[places], self.factor[places],
-            self.rest[places], {length: hashes[places] for length, hashes in self.alone.items()},
+            self.whole[places], self.rest[places],
+            {length: hashes[places] for length, hashes in self.alone.items()},
         )  # fmt: skip
 
 
@@ -104,7 +107,7 @@ class RunVocabulary:
         return WordEnds(
             to_tensor(text, device), to_tensor(place, device),
             to_tensor(words.hashes[begin], device), to_tensor(words.factors[begin], device),
-            to_tensor(rest, device),
+            to_tensor(whole[begin], device), to_tensor(rest, device),
             {length: to_tensor(hashes, device) for length, hashes in alone.items()},
         )  # fmt: skip
 

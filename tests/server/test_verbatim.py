@@ -76,6 +76,16 @@ async def test_a_request_about_something_else_is_left_alone(proxy: Proxy) -> Non
     assert choice["message"]["content"] == "".join(WRITTEN)
 
 
+async def test_a_text_that_is_always_protected_needs_no_detection(tmp_path: Path) -> None:
+    write_book(tmp_path, BOOK)
+    always = POLICY.replace("words: 5}", "words: 5}, always: true")
+    async with proxied(tmp_path, policy=always) as proxy:
+        proxy.engine.pieces = WRITTEN
+        choice = (await proxy.chat("How do tides work?")).json()["choices"][0]
+        assert words_of(choice["message"]["content"]) == LEFT
+        assert proxy.held() == ("tides",)
+
+
 async def test_an_edit_of_the_protected_text_goes_live(tmp_path: Path, proxy: Proxy) -> None:
     before = await bundle(proxy)
     write_book(tmp_path, "Nothing of what the old book said is in this one.")
