@@ -207,7 +207,9 @@ class GuardedRows(ABC):
         """What the slots hold: numbers of bundles, ``SILENCED``; ``UNGUARDED`` left out."""
         return {int(owner) for owner in np.unique(self._owner[slots])} - {UNGUARDED}
 
-    def penalise(self, logits: torch.Tensor, step: StepRows, slots: npt.NDArray[np.integer]) -> None:
+    def penalise(
+        self, logits: torch.Tensor, step: StepRows, slots: npt.NDArray[np.integer]
+    ) -> None:
         """Penalise the rows of requests that hold a bundle.
 
         Args:
