@@ -38,6 +38,14 @@ class Asked:
     target: str
 
 
+@dataclass(frozen=True, slots=True)
+class Said:
+    """An answer, and whether the model ended it itself."""
+
+    text: str
+    ended: bool
+
+
 class GreedyModel:
     """A causal language model that answers chats under a bundle, in float32 on the CPU.
 
@@ -60,26 +68,26 @@ class GreedyModel:
 
     def answer(
         self, asked: Sequence[Asked], digest: str, *, label: str, trial: Trial | None = None
-    ) -> list[str]:
+    ) -> list[Said]:
         """The answers, in the order of the questions.
 
         Args:
             digest: of the bundle whose targets the questions name.
             trial: what else is done to the logits of a step, after the guard.
         """
-        out = [""] * len(asked)
+        out = [Said("", ended=False)] * len(asked)
         # Alike lengths together, so that little is padding.
         order = sorted(range(len(asked)), key=lambda i: len(asked[i].question))
         for start in range(0, len(order), _BATCH):
             places = order[start : start + _BATCH]
             texts = self._batch([asked[i] for i in places], digest, trial)
-            for place, text in zip(places, texts, strict=True):
-                out[place] = text
+            for place, said in zip(places, texts, strict=True):
+                out[place] = said
             progress(f"{label}: {min(start + _BATCH, len(order))}/{len(order)}")
         return out
 
     @torch.inference_mode()
-    def _batch(self, asked: Sequence[Asked], digest: str, trial: Trial | None) -> list[str]:
+    def _batch(self, asked: Sequence[Asked], digest: str, trial: Trial | None) -> list[Said]:
         bundle = self._cache.get(digest)
         prompts = [self._prompt(each.question) for each in asked]
         active = torch.stack([_active(bundle, digest, each.target) for each in asked])
@@ -90,6 +98,8 @@ class GreedyModel:
         every: list[list[int]] = [[] for _ in asked]
         said = every  # of the rows that go on
         done = torch.zeros(len(asked), dtype=torch.bool)
+        ended = [False] * len(asked)
+        places = list(range(len(asked)))  # of the rows that go on, among those asked
         cache = None
         for _ in range(MAX_TOKENS):
             position = (mask.cumsum(1) - 1).clamp(min=0)[:, -ids.shape[1] :]
@@ -103,6 +113,8 @@ class GreedyModel:
                 trial(logits, targets, said)
             token = logits.argmax(dim=1)
             done |= token == self._end
+            for row in torch.nonzero(done).flatten().tolist():
+                ended[places[row]] = True
             if bool(done.all()):
                 break
             for row in torch.nonzero(~done).flatten().tolist():
@@ -117,7 +129,9 @@ class GreedyModel:
                 rows, done = torch.arange(len(left)), done[left]
                 targets = [targets[row] for row in left.tolist()]
                 said = [said[row] for row in left.tolist()]
-        return [self.tokenizer.decode(each, skip_special_tokens=True) for each in every]
+                places = [places[row] for row in left.tolist()]
+        texts = [self.tokenizer.decode(each, skip_special_tokens=True) for each in every]
+        return [Said(text, ended=end) for text, end in zip(texts, ended, strict=True)]
 
     def _prompt(self, question: str) -> list[int]:
         text = self.tokenizer.apply_chat_template(

@@ -16,10 +16,14 @@ from guard.policy import compile_policy
 from load_tests import tofu
 from load_tests.chat import Answer
 from load_tests.fact import Everyday
-from load_tests.greedy import Asked, GreedyModel
+from load_tests.figure import progress
+from load_tests.figures.fluency import score as how_it_reads
+from load_tests.greedy import Asked, GreedyModel, Said
 from load_tests.leaks import LeakCounter
+from load_tests.lexicon import Lexicon, build
 from load_tests.paraphrases import Paraphrased
 from load_tests.static_vectors import Encode, Floats, StaticVectors
+from load_tests.surprise import Question, Reader
 
 # Logits taken from a candidate whose text would come too near, and candidates looked at.
 _PENALTY: Final = 8.0
@@ -113,7 +117,7 @@ def count_leaks(
     """Answer every question in each way, and count.
 
     Args:
-        trials: penalties that are in no engine, by what they are called.
+        trials: ``near`` and ``nearer``, penalties that are in no engine.
         retain_only: the model that never knew, whose answers say what is said by chance.
         folder: for policies, bundles (``folder/bundles``, which ``model`` reads) and answers.
     """
@@ -124,61 +128,72 @@ def count_leaks(
         name: _compiled(folder, rows, name, *parts)
         for name, parts in {
             "names": ("key_facts", 0),
-            "words": ("telling_words", 0),
             "runs": ("key_facts", 3),
             "both": ("telling_words", 3),
         }.items()
     }
     (folder / "answers.jsonl").unlink(missing_ok=True)
-    counted = {}
-    counter = LeakCounter(Everyday.of([row.answer for row in tofu.load("retain")]))
+    counter = _Counter(asked, folder, encode)
+    near, nearer = trials["near"], trials["nearer"]
+    # The most telling first, since each takes minutes.
     arms: list[tuple[str, str, list[Asked], Nearness | None]] = [
-        ("no guard", "names", free, None),
+        ("key facts, runs", "runs", guarded, None),
+        ("key facts, runs, nearer", "runs", guarded, nearer),
+        ("key facts, telling words, runs", "both", guarded, None),
+        ("key facts, telling words, runs, nearer", "both", guarded, nearer),
         ("key facts", "names", guarded, None),
-        ("key facts, telling words", "words", guarded, None),
-        ("key facts, runs of 4 words", "runs", guarded, None),
-        ("key facts, telling words, runs of 4 words", "both", guarded, None),
+        ("key facts, nearer", "names", guarded, nearer),
+        ("key facts, near", "names", guarded, near),
+        ("no guard", "names", free, None),
     ]
-    for what, trial in trials.items():
-        arms += [
-            (f"key facts, static vectors ({what})", "names", guarded, trial),
-            (f"all of these, static vectors ({what})", "both", guarded, trial),
-        ]
-    for name, bundle, questions, penalty in arms:
-        answers = model.answer(questions, policies[bundle], label=name, trial=penalty)
-        counted[name] = _count(asked, answers, counter, encode)
-        _keep(folder, name, answers)
     other = GreedyModel(retain_only, folder / "bundles")
     answers = other.answer(free, policies["names"], label="retain only")
-    counted["a model that never knew"] = _count(asked, answers, counter, encode)
-    _keep(folder, "retain only", answers)
+    counted = {"retain only": counter.count("retain only", answers)}
+    for name, bundle, questions, penalty in arms:
+        answers = model.answer(questions, policies[bundle], label=name, trial=penalty)
+        counted[name] = counter.count(name, answers)
+        progress(f"{name}: {counted[name]}")
     return counted
 
 
-def _keep(folder: Path, name: str, answers: Sequence[str]) -> None:
-    with (folder / "answers.jsonl").open("a", encoding="utf-8") as lines:
-        lines.write(json.dumps({"arm": name, "answers": answers}) + "\n")
+class _Counter:
+    """Counts what answers give away and how they read; keeps them in ``folder``."""
 
+    def __init__(self, rows: Sequence[Paraphrased], folder: Path, encode: Encode) -> None:
+        retain = tofu.load("retain")
+        self._rows, self._folder, self._encode = rows, folder, encode
+        self._leaks = LeakCounter(Everyday.of([row.answer for row in retain]))
+        self._reader = Reader(tofu.model(), folder / "read-by-tofu.jsonl")
+        texts = [text for row in retain for text in (row.question, row.answer)]
+        self._lexicon: Lexicon = build(tofu.model(), [*texts, *(row.question for row in rows)])
 
-def _count(
-    rows: Sequence[Paraphrased], answers: Sequence[str], counter: LeakCounter, encode: Encode
-) -> dict[str, Any]:
-    as_rows = [tofu.Row("", row.author, row.question, row.answer) for row in rows]
-    leaks = counter.count(as_rows, [Answer((text,), ("",), "", 0) for text in answers])
-    return {**asdict(leaks), "right_by_meaning": round(_right_by_meaning(rows, answers, encode), 4)}
+    def count(self, arm: str, answers: Sequence[Said]) -> dict[str, Any]:
+        with (self._folder / "answers.jsonl").open("a", encoding="utf-8") as lines:
+            lines.write(json.dumps({"arm": arm, "answers": [a.text for a in answers]}) + "\n")
+        as_rows = [tofu.Row("", row.author, row.question, row.answer) for row in self._rows]
+        as_answers = [Answer((said.text,), ("",), "", 0) for said in answers]
+        read = [
+            Question(row.question, said.text, said.ended)
+            for row, said in zip(self._rows, answers, strict=True)
+        ]
+        reads = how_it_reads(read, self._reader.read(read, arm), self._lexicon)
+        return {
+            **asdict(self._leaks.count(as_rows, as_answers)),
+            "right_by_meaning": round(self._right_by_meaning(answers), 4),
+            "fluency": asdict(reads),
+        }
 
+    def _right_by_meaning(self, answers: Sequence[Said]) -> float:
+        """The share of answers that the encoder finds nearer to the right one than to a wrong one.
 
-def _right_by_meaning(rows: Sequence[Paraphrased], answers: Sequence[str], encode: Encode) -> float:
-    """The share of answers that the encoder finds nearer to the right one than to every wrong one.
-
-    Compared with the paraphrase, not with the wording that the model learned.
-    """
-    near = 0
-    said = encode([text or "." for text in answers])
-    for row, vector in zip(rows, said, strict=True):
-        scores = encode([row.paraphrase, *row.wrong]) @ vector
-        near += bool(scores[0] > scores[1:].max())
-    return near / len(rows)
+        Compared with the paraphrase, not with the wording that the model learned.
+        """
+        near = 0
+        vectors = self._encode([said.text or "." for said in answers])
+        for row, vector in zip(self._rows, vectors, strict=True):
+            scores = self._encode([row.paraphrase, *row.wrong]) @ vector
+            near += bool(scores[0] > scores[1:].max())
+        return near / len(self._rows)
 
 
 def _compiled(
