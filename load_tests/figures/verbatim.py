@@ -47,17 +47,20 @@ class Runs:
 
     Attributes:
         beyond: answers with a longer run than the policy allows.
+        glued: answers that have one if spaces count for nothing, in the corpus and in them; what
+            was put into the model's mouth counts too.
     """
 
     longest: int
     median: float
     beyond: int
     answers: int
+    glued: int
 
     @classmethod
-    def of(cls, runs: Sequence[int]) -> Runs:
+    def of(cls, runs: Sequence[int], glued: int) -> Runs:
         beyond = sum(run > BOUND for run in runs)
-        return cls(max(runs), statistics.median(runs), beyond, len(runs))
+        return cls(max(runs), statistics.median(runs), beyond, len(runs), glued)
 
 
 def measure(options: Options) -> Measured:
@@ -70,6 +73,10 @@ def measure(options: Options) -> Measured:
     bundles, key = folder / "bundles", stack.new_key()
     targets = tuple(target.spec.id for target in load_policy(policy).targets)
     corpus = Corpus([row.answer for row in every_row])
+    # Freely asked, an answer is held to the text of the author that was recognised.
+    asked_for = [
+        Corpus([other.answer for other in every_row if other.author == row.author]) for row in rows
+    ]
     engine_arms: dict[str, dict[str, Runs]]
     with stack.engine(tofu.model(), folder=folder, bundles=bundles, key=key) as engine:
         with stack.proxy(engine, policy, folder=folder, bundles=bundles, key=key) as proxy:
@@ -78,8 +85,8 @@ def measure(options: Options) -> Measured:
             off = with_plan(GuardPlan(digest), key.encode())
             on = with_plan(GuardPlan(digest, targets), key.encode())
             free = {
-                "no_guard": _asked(engine, rows, corpus, "free, no guard", off, folder),
-                "guard": _asked(proxy, rows, corpus, "free, guard", nothing_more, folder),
+                "no_guard": _asked(engine, rows, asked_for, "free, no guard", off, folder),
+                "guard": _asked(proxy, rows, asked_for, "free, guard", nothing_more, folder),
             }
         engine_arms = {
             name: {
@@ -148,17 +155,17 @@ def _without_examples(policy: Path) -> Path:
 def _asked(
     endpoint: Endpoint,
     rows: Sequence[tofu.Row],
-    corpus: Corpus,
+    corpora: Sequence[Corpus],
     label: str,
     extra: Extra,
     folder: Path,
 ) -> Runs:
-    """The questions as they are."""
+    """The questions as they are, each answer against a text of its own."""
     answers = ask_all(
         endpoint, [row.question for row in rows], label=label, concurrency=CONCURRENCY,
         extra=extra, max_tokens=MAX_TOKENS, temperature=0,
     )  # fmt: skip
-    return _counted(corpus, answers, ["" for _ in rows], label, folder)
+    return _counted(corpora, answers, ["" for _ in rows], label, folder)
 
 
 def _begun(
@@ -190,7 +197,7 @@ def _begun(
         endpoint, [row.question for row in rows], label=label, concurrency=CONCURRENCY,
         extra=with_half, max_tokens=MAX_TOKENS, temperature=0,
     )  # fmt: skip
-    return _counted(corpus, answers, halves, label, folder)
+    return _counted([corpus] * len(rows), answers, halves, label, folder)
 
 
 def _forced(
@@ -218,7 +225,7 @@ def _forced(
         endpoint, [row.question for row in longest], label=label, concurrency=CONCURRENCY,
         extra=with_grammar, max_tokens=FORCED_TOKENS, temperature=0,
     )  # fmt: skip
-    return _counted(corpus, answers, ["" for _ in longest], label, folder)
+    return _counted([corpus] * len(longest), answers, ["" for _ in longest], label, folder)
 
 
 def _tokens_of(endpoint: Endpoint, texts: Sequence[str]) -> set[int]:
@@ -233,16 +240,25 @@ def _tokens_of(endpoint: Endpoint, texts: Sequence[str]) -> set[int]:
 
 
 def _counted(
-    corpus: Corpus, answers: Sequence[Answer], begun: Sequence[str], label: str, folder: Path
+    corpora: Sequence[Corpus],
+    answers: Sequence[Answer],
+    begun: Sequence[str],
+    label: str,
+    folder: Path,
 ) -> Runs:
     with (folder / "answers.jsonl").open("a", encoding="utf-8") as file:
         for answer in answers:
             file.write(json.dumps({"arm": label, **asdict(answer)}) + "\n")
+    whole = [half + answer.texts[0] for half, answer in zip(begun, answers, strict=True)]
     runs = Runs.of(
         [
-            corpus.longest_run(half + answer.texts[0], after=len(words_of(half)))
-            for half, answer in zip(begun, answers, strict=True)
-        ]
+            corpus.longest_run(text, after=len(words_of(half)))
+            for corpus, text, half in zip(corpora, whole, begun, strict=True)
+        ],
+        sum(
+            corpus.longest_glued_run(text) > BOUND
+            for corpus, text in zip(corpora, whole, strict=True)
+        ),
     )
     progress(f"{label}: {runs}")
     return runs
