@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -44,9 +46,7 @@ def test_without_spaces_the_words_are_those_of_a_longest_run_of_letters(
         for start in range(len(glued)):
             for end in range(start + 1, len(glued) + 1):
                 if end - start >= best and glued[start:end] in letters:
-                    whole = sum(
-                        start <= a and b <= end for a, b in zip(edges, edges[1:], strict=False)
-                    )
+                    whole = sum(start <= a and b <= end for a, b in pairwise(edges))
                     counts = counts | {whole} if end - start == best else {whole}
                     best = end - start
     assert Corpus(texts).longest_glued_run(answer) in counts
