@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from guard.engine.runs import RUNS_WIDTH
 from guard.engine.symbols import symbol_vocabulary
-from guard.engine.verbatim import FilterTensors, VerbatimMatcher
+from guard.engine.verbatim import FilterTensors, VerbatimMatcher, filters_of
 from guard.engine.windows import TextWindows
 from guard.engine.wordends import RunVocabulary
 from guard.normalise import SEP, fold_bytes
@@ -268,6 +268,19 @@ def test_a_real_vocabulary_is_banned_as_the_oracle_says_wherever_a_text_is_cut()
     assert all(want <= ban for want, ban in zip(wanted, banned, strict=True))
     # Of 800,000 looks, a filter errs in every other draw once.
     assert 5 < sum(map(len, wanted)) <= sum(map(len, banned)) <= sum(map(len, wanted)) + 4
+
+
+def test_filters_that_did_not_change_stay_on_the_device() -> None:
+    made = RunFilters.of([(0, filter_of([CORPUS], 5))])
+    again = RunFilters.of([(0, filter_of([CORPUS], 5))])
+    other = RunFilters.of([(0, filter_of([CORPUS], 4))])
+    first = filters_of(made, CPU, None)
+    assert first is not None
+    assert filters_of(again, CPU, first) is first
+    changed = filters_of(other, CPU, first)
+    assert changed is not None
+    assert changed.host is other
+    assert filters_of(RunFilters.of([]), CPU, first) is None
 
 
 def test_rows_without_an_active_target_keep_every_bit() -> None:
