@@ -241,6 +241,7 @@ class VerbatimMatcher:
         length = self._length[which, BEGINNING:]
         hashes = torch.cat([contexts.last(length, joins) for joins in (True, False)], dim=1)
         salts, parts = self._salt[which, BEGINNING:], which[:, None] * len(ROLES) + self._shorter
+        # Both roles have as many probes.
         found = self._filters.holding(finish(hashes + salts.repeat(1, 2)), parts, PROBES[BEGINNING])
         if not len(found):
             return dict.fromkeys(asked, found)

@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 
 from guard import verbatim
 from guard.verbatim import (
+    BEGINNING,
     FALSE_POSITIVE_RATE,
     FORBIDDEN,
     MAX_BITS,
     MAX_CORPUS_WORDS,
     MAX_WORDS,
+    MIDDLE,
     MIN_WORDS,
     ROLES,
     RunFilter,
@@ -91,6 +93,8 @@ def test_runs_that_begin_or_lie_within_a_forbidden_one_are_shorter(words: int) -
     forbidden, beginning, middle = (run_length(role, words) for role in ROLES)
     assert (forbidden, beginning) == (words + 1, words)
     assert 1 <= middle < beginning
+    # The engine looks both up at once.
+    assert verbatim.PROBES[BEGINNING] == verbatim.PROBES[MIDDLE]
 
 
 @given(st.lists(st.tuples(TEXTS, st.integers(MIN_WORDS, 5)), max_size=3))
