@@ -85,11 +85,11 @@ def collect_key_facts(pairs: Iterable[tuple[str, str]]) -> list[str]:
     A word that the file itself also writes in lower case is an everyday word in it.
     """
     items = list(pairs)
-    lower = _lower_case_words(items)
+    lower = lower_case_words(items)
     facts: dict[str, str] = {}
     for question, answer in items:
         asked = f" {normalise(question)} "
-        for candidate in _candidates(answer, lower):
+        for candidate in candidates(answer, lower):
             if f" {normalise(candidate)} " in asked:
                 continue
             fact = _core(candidate, asked, lower)
@@ -136,7 +136,8 @@ def _says_nothing(word: str, asked: str) -> bool:
     return bare in _ARTICLES or bare in _HONORIFICS or f" {bare} " in asked
 
 
-def _lower_case_words(items: Iterable[tuple[str, str]]) -> frozenset[str]:
+def lower_case_words(items: Iterable[tuple[str, str]]) -> frozenset[str]:
+    """The words that some pair of texts writes in lower case, outside quotes."""
     return frozenset(
         normalise(match.group())
         for pair in items
@@ -146,8 +147,12 @@ def _lower_case_words(items: Iterable[tuple[str, str]]) -> frozenset[str]:
     )
 
 
-def _candidates(answer: str, lower: frozenset[str]) -> Iterator[str]:
-    """Pieces of the answer that look like facts, in order of kind, possibly overlapping."""
+def candidates(answer: str, lower: frozenset[str]) -> Iterator[str]:
+    """Pieces of a text that look like facts, in order of kind, possibly overlapping.
+
+    Args:
+        lower: words that are everyday ones, capital or not; see ``lower_case_words``.
+    """
     rest = answer
     for match in _QUOTED.finditer(answer):
         title = (match["double"] or match["single"]).strip(" ,.;:")
