@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -19,6 +19,9 @@ from guard.engine.bundles import BundleCache, LoadedBundle, admit, bundles_root
 from guard.engine.probe import ProbeScribe, ProbeScript
 from guard.errors import GuardError
 from guard.plan import XARG, admitted_plan, load_key
+
+if TYPE_CHECKING:
+    from vllm import SamplingParams
 
 _log = logging.getLogger("vllm.unlearn_guard")
 
@@ -38,6 +41,33 @@ def check_request(extra_args: Mapping[str, Any] | None) -> None:
         admit((extra_args or {}).get(XARG), *_trust())
     except GuardError as error:
         raise ValueError(f"unlearn-guard: {error}") from error
+
+
+def is_narrowed(params: SamplingParams) -> bool:
+    """Whether something besides the guard takes tokens away, so that none may be left.
+
+    A grammar whose every path is forbidden does that. vLLM would sample token 0 then.
+    """
+    return bool(
+        params.structured_outputs
+        or params.allowed_token_ids
+        or params.logit_bias
+        or params.bad_words
+    )
+
+
+def end_where_nothing_is_left(logits: torch.Tensor, rows: torch.Tensor, end_token: int) -> None:
+    """Let a row end where neither the guard nor what else binds it leaves a token.
+
+    A grammar that may not end there rejects even that, upon which vLLM (0.32, `update_from_output`
+    of its scheduler) ends the request with an error; the proxy makes `content_filter` of it.
+
+    Args:
+        logits: [N, V] float32, changed in place.
+        rows: [N] bool, the rows to look at.
+    """
+    empty = rows & (logits.amax(dim=1) == float("-inf"))
+    logits[:, end_token] = torch.where(empty, 0.0, logits[:, end_token])
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -13,7 +13,7 @@ sampled since and penalises. Requests with nothing active are forgotten at once.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -27,10 +27,17 @@ from vllm.v1.sample.logits_processor.interface import (
 )
 
 from guard.engine.bundles import LoadedBundle
-from guard.engine.enforcer import Enforcer, Requirement, check_request
+from guard.engine.enforcer import (
+    Enforcer,
+    Requirement,
+    check_request,
+    end_where_nothing_is_left,
+    is_narrowed,
+)
 from guard.engine.matcher import Everywhere
 from guard.engine.probe import push
-from guard.engine.reader import READER_WIDTH, TextReader
+from guard.engine.reader import TextReader
+from guard.engine.support import check_settings
 from guard.engine.versions import check_vllm_version
 from guard.engine.vocabulary import token_bytes
 
@@ -42,15 +49,36 @@ check_vllm_version(vllm.__version__)
 
 
 class _Row:
-    """One guarded request: what it must hold, and what the sampler remembers of its text."""
+    """One guarded request: what it must hold, and what the sampler remembers of its text.
 
-    __slots__ = ("needs", "output", "read", "state")
+    Args:
+        prompt: token ids.
+        output: vLLM's own list, which grows as tokens are sampled; those of a request that was
+            preempted are in it.
+        narrowed: whether something besides the guard takes tokens away.
+    """
 
-    def __init__(self, output: list[int], needs: Requirement) -> None:
-        self.output = output  # vLLM's own list, which grows as tokens are sampled
+    __slots__ = ("_prompt", "narrowed", "needs", "output", "read", "state")
+
+    def __init__(
+        self,
+        prompt: Sequence[int],
+        output: list[int],
+        needs: Requirement,
+        narrowed: bool,
+        reader: TextReader,
+    ) -> None:
+        self._prompt = prompt
+        self.output = output
         self.needs = needs
-        self.state = torch.zeros(READER_WIDTH, dtype=torch.int64)  # set when the prompt is read
-        self.read = 0  # how many output tokens `state` includes
+        self.narrowed = narrowed
+        self.state = self.start(reader)
+
+    def start(self, reader: TextReader) -> torch.Tensor:
+        """[READER_WIDTH] the state after all that is known of the text."""
+        known = [token for token in self.output if token >= 0]
+        self.read = len(known)  # how many output tokens the state includes
+        return reader.read_texts([[*self._prompt, *known]])[0]
 
     def unread(self) -> list[int]:
         """Output tokens that are not in the state yet; a negative one is not known."""
@@ -88,6 +116,7 @@ class _Batch:
             self._group(bundle, torch.tensor(places, device=device))
             for bundle, places in by_bundle.items()
         ]
+        self._narrowed = [index for index, row in self.rows if row.narrowed]
 
     def _group(self, bundle: LoadedBundle, places: torch.Tensor) -> _Group:
         members = [self.rows[place] for place in places.tolist()]
@@ -95,8 +124,20 @@ class _Batch:
         active = torch.stack([row.needs.active for _, row in members]).to(places.device)
         return _Group(bundle, indices, places, active, bundle.matcher.everywhere(active))
 
+    def narrowed(self, rows: int) -> torch.Tensor | None:
+        """[rows] bool, those of the logits that something else binds too; None for none."""
+        if not self._narrowed:
+            return None
+        found = torch.zeros(rows, dtype=torch.bool)
+        found[self._narrowed] = True
+        return found.to(self.state.device)
+
     def catch_up(self) -> list[int]:
         """Read what was sampled since; the rows of the logits whose text is not known."""
+        for place, (_, row) in enumerate(self.rows):
+            # vLLM takes tokens back that it could not load the KV cache for.
+            if len(row.output) < row.read:
+                self.state[place] = row.start(self._reader)
         unread = [row.unread() for _, row in self.rows]
         unknown = []
         for place, (index, row) in enumerate(self.rows):
@@ -133,6 +174,7 @@ class GuardLogitsProcessor(LogitsProcessor):
         check_request(sampling_params.extra_args)
 
     def __init__(self, vllm_config: VllmConfig, device: torch.device, is_pin_memory: bool) -> None:
+        check_settings(vllm_config)
         model = vllm_config.model_config
         tokenizer = cached_tokenizer_from_config(model)
         vocabulary = token_bytes(tokenizer, model.get_vocab_size())
@@ -158,20 +200,14 @@ class GuardLogitsProcessor(LogitsProcessor):
             self._rows.pop(index, None)
             needs = self._enforcer.requirement(params.extra_args)
             if needs is not None:
-                self._rows[index] = row = _Row(output, needs)
-                self._read_prompt(row, prompt or [])
+                narrowed = is_narrowed(params)
+                self._rows[index] = _Row(prompt or [], output, needs, narrowed, self._reader)
         for source, target, direction in batch_update.moved:
             moving, displaced = self._rows.pop(source, None), self._rows.pop(target, None)
             if moving is not None:
                 self._rows[target] = moving
             if displaced is not None and direction == MoveDirectionality.SWAP:
                 self._rows[source] = displaced
-
-    def _read_prompt(self, row: _Row, prompt: list[int]) -> None:
-        """Read a prompt, and the output so far of a request that was preempted."""
-        known = [token for token in row.output if token >= 0]
-        row.state = self._reader.read_texts([[*prompt, *known]])[0]
-        row.read = len(known)
 
     def apply(self, logits: torch.Tensor) -> torch.Tensor:
         """Penalise the guarded rows.
@@ -194,4 +230,7 @@ class GuardLogitsProcessor(LogitsProcessor):
             # Unknown text cannot be guarded: end the answer here.
             logits[index] = float("-inf")
             logits[index, self._enforcer.end_token] = 0.0
+        narrowed = batch.narrowed(len(logits))
+        if narrowed is not None:
+            end_where_nothing_is_left(logits, narrowed, self._enforcer.end_token)
         return logits

@@ -25,9 +25,16 @@ from vllm.v1.worker.gpu.sample.logits_processor.interface import (
     LogitsProcRequestState,
 )
 
-from guard.engine.enforcer import Enforcer, Requirement, check_request
+from guard.engine.enforcer import (
+    Enforcer,
+    Requirement,
+    check_request,
+    end_where_nothing_is_left,
+    is_narrowed,
+)
 from guard.engine.probe import FIRST_CHOICE, SECOND_CHOICE, ProbeScript
-from guard.engine.rows import SILENCED, GuardedRows, StepRows, TorchRows, to_device
+from guard.engine.rows import SILENCED, UNGUARDED, GuardedRows, StepRows, TorchRows, to_device
+from guard.engine.support import check_settings
 from guard.engine.versions import check_vllm_version
 from guard.engine.vocabulary import token_bytes
 from guard.errors import EngineUnsupportedError
@@ -52,6 +59,7 @@ class GuardLogitsProcessor(LogitsProcessor):
         check_request(sampling_params.extra_args)
 
     def __init__(self, vllm_config: VllmConfig, req_states: LogitsProcRequestState) -> None:
+        check_settings(vllm_config)
         tokenizer = cached_tokenizer_from_config(vllm_config.model_config)
         vocabulary = token_bytes(tokenizer, req_states.vocab_size)
         speculative = vllm_config.speculative_config
@@ -60,8 +68,9 @@ class GuardLogitsProcessor(LogitsProcessor):
         self._enforcer = Enforcer(vocabulary, int(tokenizer.eos_token_id), req_states.device)
         self._rows = self._guarded_rows(req_states.max_num_reqs, drafts)
         self._scripts: dict[int, _Script] = {}  # by slot
-        # [slots] whether there is a script
+        # [slots] whether there is a script; whether something else takes tokens away, too
         self._scripted = np.zeros(req_states.max_num_reqs, np.bool_)
+        self._narrowed = np.zeros(req_states.max_num_reqs, np.bool_)
 
     def _guarded_rows(self, slots: int, drafts: int) -> GuardedRows:
         tokens = self._enforcer.tokens
@@ -81,6 +90,7 @@ class GuardLogitsProcessor(LogitsProcessor):
         """Take over a slot; whatever its last occupant left is overwritten."""
         self._scripts.pop(req_idx, None)
         self._scripted[req_idx] = False
+        self._narrowed[req_idx] = is_narrowed(sampling_params)
         needs = self._enforcer.requirement(sampling_params.extra_args)
         if needs is None:
             self._rows.leave(req_idx)
@@ -113,16 +123,23 @@ class GuardLogitsProcessor(LogitsProcessor):
             return logits
         for slot in ctx.idx_mapping_np[self._scripted[ctx.idx_mapping_np]].tolist():
             self._push(logits, ctx, slot)
+        token = ctx.input_ids
+        if len(logits) != len(ctx.idx_mapping_np):
+            # Drafts that stand for nothing are -1; vLLM rejects them, and what follows.
+            token = token.clamp(min=0)
         step = StepRows(
             slot=ctx.expanded_idx_mapping,
             local=ctx.expanded_local_pos,
-            token=ctx.input_ids,
+            token=token,
             position=ctx.pos,
             committed=self._requests.all_token_ids.gpu,
         )
         self._rows.penalise(logits, step, ctx.idx_mapping_np)
         if SILENCED in held:
             self._silence(logits, ctx)
+        if self._narrowed[ctx.idx_mapping_np].any():
+            guarded = self._rows.owner[ctx.expanded_idx_mapping.long()] != UNGUARDED
+            end_where_nothing_is_left(logits, guarded, self._enforcer.end_token)
         return logits
 
     def _push(self, logits: torch.Tensor, ctx: LogitsContext, slot: int) -> None:

@@ -51,6 +51,14 @@ class Engine:
         return {XARG: sign_plan(plan, KEY.encode())}
 
 
+def vllm_settings() -> Any:
+    """The parts of a ``VllmConfig`` that an adapter reads, for ``VOCABULARY``."""
+    model = SimpleNamespace(
+        get_vocab_size=lambda: len(VOCABULARY), is_diffusion=False, enable_trace_replay=False
+    )
+    return SimpleNamespace(model_config=model, speculative_config=None)
+
+
 @pytest.fixture
 def make_engine(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -67,8 +75,7 @@ def make_engine(
             targets=[target(name) for name in ids],
             phrases=[BundlePhrase(text, ids.index(name), "hard") for name, text in pairs],
         )
-        model = SimpleNamespace(get_vocab_size=lambda: len(VOCABULARY))
-        return Engine(bundle, SimpleNamespace(model_config=model, speculative_config=None))
+        return Engine(bundle, vllm_settings())
 
     yield make
     enforcer._trust.cache_clear()

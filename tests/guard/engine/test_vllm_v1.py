@@ -10,6 +10,7 @@ import torch
 pytest.importorskip("vllm", reason="the engine extra is not installed")
 
 from vllm import SamplingParams
+from vllm.sampling_params import StructuredOutputsParams
 from vllm.v1.sample.logits_processor.interface import BatchUpdate, MoveDirectionality
 
 from guard.bundle import CANARY_PHRASE, CANARY_TARGET
@@ -151,6 +152,43 @@ def test_unknown_output_tokens_end_the_answer_rather_than_pass_unguarded(
     processor.update_state(update(added=[(0, params(engine.args("colours")), [1], [-1])]))
     logits = processor.apply(torch.zeros(1, len(VOCABULARY)))
     assert logits[0].argmax().item() == END
+
+
+def test_a_row_that_a_grammar_leaves_nothing_ends_and_no_other(
+    engine: Engine, processor: GuardLogitsProcessor
+) -> None:
+    grammar = StructuredOutputsParams(regex="abc")
+    guarded = SamplingParams(extra_args=engine.args("letters"), structured_outputs=grammar)
+    free = SamplingParams(extra_args=engine.args(), structured_outputs=grammar)
+    ab, c = [VOCABULARY.index(b"a"), VOCABULARY.index(b"b")], VOCABULARY.index(b"c")
+    processor.update_state(
+        update(added=[(0, guarded, ab, []), (1, free, ab, []), (2, guarded, ab[:1], [])])
+    )
+    logits = torch.full((3, len(VOCABULARY)), float("-inf"))
+    logits[:, c] = 1.0
+    kept = logits.clone()
+    logits = processor.apply(logits)
+    assert bans(logits, 0) == set(range(len(VOCABULARY))) - {END}
+    assert torch.equal(logits[1:], kept[1:])
+
+
+def test_tokens_that_vllm_takes_back_are_forgotten(
+    engine: Engine, processor: GuardLogitsProcessor
+) -> None:
+    # As where the KV cache of some could not be loaded (`_update_states` of its model runner).
+    space, a, b = (VOCABULARY.index(letter) for letter in (b" ", b"a", b"b"))
+    output: list[int] = []
+    processor.update_state(update(added=[(0, params(engine.args("letters")), [space], output)]))
+    for token in (a, b):
+        processor.apply(torch.zeros(1, len(VOCABULARY)))
+        output.append(token)
+    assert bans(processor.apply(torch.zeros(1, len(VOCABULARY))), 0)
+    del output[1:]
+    logits = processor.apply(torch.zeros(1, len(VOCABULARY)))
+    assert bans(logits, 0) == expected_bans([space, a], ["letters"]) == set()
+    output.append(b)
+    logits = processor.apply(torch.zeros(1, len(VOCABULARY)))
+    assert bans(logits, 0) == expected_bans([space, a, b], ["letters"]) != set()
 
 
 def generate(processor: GuardLogitsProcessor, args: dict[str, Any], guarded: bool = True) -> bytes:

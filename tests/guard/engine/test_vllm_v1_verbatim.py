@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,7 +19,7 @@ from guard.bundle import BundlePhrase, write_bundle
 from guard.engine import enforcer, vllm_v1
 from guard.engine.vllm_v1 import GuardLogitsProcessor
 from guard.plan import BUNDLES_VARIABLE, KEY_VARIABLE
-from tests.guard.engine.conftest import KEY, VOCABULARY, Engine, target
+from tests.guard.engine.conftest import KEY, VOCABULARY, Engine, target, vllm_settings
 from tests.guard.engine.oracle import completed
 from tests.guard.engine.test_verbatim import Corpus, expected
 from tests.guard.words import filter_of
@@ -46,8 +45,7 @@ def protecting_engine(folder: Path) -> Engine:
         phrases=[BundlePhrase(text, TARGETS.index(name), "hard") for name, text in PHRASES.items()],
         verbatim=[(TARGETS.index(name), filter_of(*corpus)) for name, corpus in CORPORA.items()],
     )
-    model = SimpleNamespace(get_vocab_size=lambda: len(VOCABULARY))
-    return Engine(bundle, SimpleNamespace(model_config=model, speculative_config=None))
+    return Engine(bundle, vllm_settings())
 
 
 @pytest.fixture

@@ -34,7 +34,9 @@ class Runner:
 
     def __init__(self, engine: Engine, drafts: int) -> None:
         engine.config.speculative_config = (
-            SimpleNamespace(num_speculative_tokens=drafts) if drafts else None
+            SimpleNamespace(num_speculative_tokens=drafts, rejection_sample_method="standard")
+            if drafts
+            else None
         )
         self.tokens = torch.zeros(SLOTS, LENGTH, dtype=torch.int32)
         self.prompt_len = np.zeros(SLOTS, np.int32)
@@ -53,15 +55,29 @@ class Runner:
             ),
         )
 
-    def join(self, slot: int, args: dict[str, Any], text: Sequence[int], prompt_len: int) -> bool:
+    def join(
+        self,
+        slot: int,
+        args: dict[str, Any],
+        text: Sequence[int],
+        prompt_len: int,
+        **fields: Any,
+    ) -> bool:
         self.text[slot] = list(text)
         self.prompt_len[slot], self.prefill_len[slot] = prompt_len, len(text)
         self.tokens[slot, : len(text)] = torch.tensor(list(text), dtype=torch.int32)
-        return self.processor.add_request(slot, SamplingParams(extra_args=args))
+        return self.processor.add_request(slot, SamplingParams(extra_args=args, **fields))
 
     def step(self, order: Sequence[int], drafts: dict[int, list[int]]) -> torch.Tensor:
         """One step over these slots; returns the processed logits, a row per draft and one more."""
         self.processor.apply_staged_writes()
+        rows = sum(1 + len(drafts.get(slot, [])) for slot in order)
+        return self.apply(order, drafts, torch.zeros(rows, len(VOCABULARY)))
+
+    def apply(
+        self, order: Sequence[int], drafts: dict[int, list[int]], logits: torch.Tensor
+    ) -> torch.Tensor:
+        """A step's logits processed, or those of some of its requests."""
         slots, local, inputs, places = [], [], [], []
         for slot in order:
             text = self.text[slot]
@@ -79,7 +95,7 @@ class Runner:
             pos=torch.tensor(places, dtype=torch.int64),
             seq_lens_upper_bound_np=np.full(len(order), LENGTH, np.int32),
         )
-        return self.processor.apply(torch.zeros(len(slots), len(VOCABULARY)), context)
+        return self.processor.apply(logits, context)
 
     def commit(self, slot: int, tokens: Sequence[int]) -> None:
         for token in tokens:

@@ -27,11 +27,28 @@ from tests.guard.engine.test_vllm_v2 import (
 from tests.guard.engine.test_vllm_v2 import (
     test_the_canary_says_its_nonce_and_not_the_phrase as test_the_canary,
 )
+from tests.guard.engine.test_vllm_v2_drafts import (
+    test_a_grammar_that_leaves_only_what_is_forbidden_ends_the_answer as test_a_grammar,
+)
+from tests.guard.engine.test_vllm_v2_drafts import (
+    test_drafts_that_stand_for_nothing_change_no_other_row as test_drafts_for_nothing,
+)
+from tests.guard.engine.test_vllm_v2_drafts import (
+    test_tokens_that_other_ranks_sampled_are_read_when_a_slot_comes_back as test_other_ranks,
+)
 
 from tests.guard.engine.conftest import make_engine, small_tokenizer  # noqa: F401  isort: skip
 
 
-__all__ = ["test_a_lost_plan", "test_a_prompt_in_parts", "test_a_reused_slot", "test_the_canary"]
+__all__ = [
+    "test_a_grammar",
+    "test_a_lost_plan",
+    "test_a_prompt_in_parts",
+    "test_a_reused_slot",
+    "test_drafts_for_nothing",
+    "test_other_ranks",
+    "test_the_canary",
+]
 
 # vLLM's buffers are on the CPU in these tests.
 pytestmark = pytest.mark.skipif(DEVICE != CPU, reason="test_gpu.py runs them interpreted")
