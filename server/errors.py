@@ -204,6 +204,10 @@ class UpstreamFailedError(ApiError):
     code = "upstream_error"
 
 
+class UpstreamAbandonedError(UpstreamFailedError):
+    """vLLM ended an answer itself: it had no token left, or an inner fault; it does not say."""
+
+
 class UpstreamTimeoutError(ApiError):
     """The upstream took longer than ``UNLEARN_GUARD_UPSTREAM_TIMEOUT_S``."""
 

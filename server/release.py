@@ -8,8 +8,9 @@ there with ``finish_reason`` ``content_filter``.
 
 from __future__ import annotations
 
+import logging
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -20,12 +21,15 @@ from guard.stream import Scanner
 from server.active import ActiveSet
 from server.answer_scan import ChoiceScan
 from server.decisions import Cut, Decision
-from server.errors import UpstreamFailedError
+from server.errors import UpstreamAbandonedError, UpstreamFailedError
 from server.sse import DONE, DONE_EVENT, ServerSentEvent, encode_event
 from server.upstream import UpstreamAnswer, UpstreamStream, refused
-from server.wire.answers import FILTERED, Api, to_json
+from server.usage import StreamUsage
+from server.wire.answers import FILTERED, Api, filtered_event, refusal_answer, to_json
 from server.wire.parse import Request
 from server.wire.texts import COMPLETION_CHANNEL, TEXT_CHANNELS
+
+_log = logging.getLogger("unlearn_guard.release")
 
 _HEAD: Final = ("id", "object", "created", "model", "service_tier", "system_fingerprint")
 _COUNTS: Final = ("prompt_tokens", "completion_tokens", "total_tokens")
@@ -45,6 +49,7 @@ class Release:
     Attributes:
         scanner: of the targets in force; None when there are none.
         json_content: whether the content is to be JSON.
+        may_be_empty: whether grammar and guard together may leave the engine nothing to say.
         usage: whether the client asked a stream for its usage, and for each chunk's.
     """
 
@@ -53,6 +58,7 @@ class Release:
     decision: Decision
     scanner: Scanner | None
     json_content: bool = False
+    may_be_empty: bool = False
     usage: bool = False
     running_usage: bool = False
     _scans: dict[int, ChoiceScan] = field(default_factory=dict)
@@ -70,6 +76,7 @@ class Release:
             decision,
             active.scanner if active.targets else None,
             json_content=request.wants_json and active.scanner.active,
+            may_be_empty=request.has_grammar and active.scanner.active,
             usage=request.wants_usage,
             running_usage=bool(options and options.continuous_usage_stats),
         )
@@ -90,6 +97,17 @@ class Release:
                 "usage": answer.json.get("usage"),
             }
         )
+
+    def nothing_left(self, choices: int) -> bytes:
+        """The body to send where the engine gave up: vLLM throws all choices away with one."""
+        self._give_up(range(choices))
+        head = {"answer_id": self.decision.id, "model": self.decision.model, "text": ""}
+        return refusal_answer(self.api, **head, choices=choices)
+
+    def _give_up(self, indices: Iterable[int]) -> None:
+        _log.warning("%s: the answer's grammar left nothing that may be said", self.decision.id)
+        self.decision.outcome = "cut"
+        self.decision.finish.update(dict.fromkeys(indices, FILTERED))
 
     async def events(self, stream: UpstreamStream, *, choices: int) -> AsyncIterator[bytes]:
         """The encoded events to send for a stream, up to and including its end."""
@@ -118,34 +136,39 @@ class Release:
     async def _scan(
         self, source: AsyncIterator[ServerSentEvent], choices: int
     ) -> AsyncIterator[bytes]:
-        totals: dict[int, dict[str, int]] = {}
+        usage = StreamUsage()
         head: dict[str, Any] = {}
-        async for event in source:
-            if event.data == DONE:
-                break
-            chunk = _chunk(event.data)
-            head = _kept(chunk, _HEAD)
-            usage = chunk.get("usage")
-            released = [out for c in _choices(chunk) if (out := self._streamed_choice(c))]
-            if isinstance(usage, dict):
-                for choice in _choices(chunk):
-                    totals[choice["index"]] = usage
-                if not _choices(chunk):
-                    totals = {-1: usage}
-            if released:
-                out = {**head, "choices": released}
-                if self.running_usage:
-                    out["usage"] = usage
-                yield encode_event(to_json(out))
-            # Cancelling is only right once no choice is left for the client to wait for.
-            if len(self._done) >= choices and self.decision.cuts:
-                break
-        else:
-            if len(self._done) < choices:
-                raise UpstreamFailedError("the model server ended the stream early")
+        try:
+            async for event in source:
+                if event.data == DONE:
+                    break
+                chunk = _chunk(event.data)
+                head = _kept(chunk, _HEAD)
+                arrived = _choices(chunk)
+                usage.add(chunk, arrived)
+                released = [out for c in arrived if (out := self._streamed_choice(c))]
+                if released:
+                    out = {**head, "choices": released}
+                    if self.running_usage:
+                        out["usage"] = chunk.get("usage")
+                    yield encode_event(to_json(out))
+                # Cancelling is only right once no choice is left for the client to wait for.
+                if len(self._done) >= choices and self.decision.cuts:
+                    break
+            else:
+                if len(self._done) < choices:
+                    raise UpstreamFailedError("the model server ended the stream early")
+        except UpstreamAbandonedError:
+            if not self.may_be_empty:
+                raise
+            left = [index for index in range(choices) if index not in self._done]
+            self._give_up(left)
+            self._done.update(left)
+            name = {"answer_id": self.decision.id, "model": self.decision.model}
+            yield filtered_event(self.api, **name, head=head, indices=left)
         if len(self._done) < choices:
             raise UpstreamFailedError("the model server ended an answer without a reason")
-        total = _sum(totals)
+        total = usage.total()
         self._count_tokens(total)
         if self.usage and total:
             yield encode_event(to_json({**head, "choices": [], "usage": total}))
@@ -280,16 +303,3 @@ def _choices(value: dict[str, Any]) -> list[dict[str, Any]]:
     ):
         raise UpstreamFailedError("the model server sent an answer without `choices`")
     return choices
-
-
-def _sum(totals: dict[int, dict[str, int]]) -> dict[str, int]:
-    """The usage of all choices together; each one's own counts the same prompt."""
-    if -1 in totals or not totals:
-        return totals.get(-1, {})
-    prompt = max(usage.get("prompt_tokens", 0) for usage in totals.values())
-    completion = sum(usage.get("completion_tokens", 0) for usage in totals.values())
-    return {
-        "prompt_tokens": prompt,
-        "completion_tokens": completion,
-        "total_tokens": prompt + completion,
-    }

@@ -22,7 +22,12 @@ from server.canary import Canary, ServedModels
 from server.context_filter import filter_context
 from server.decisions import Decision, DecisionLog
 from server.detection import Findings, find_targets
-from server.errors import ApiError, GuardUnavailableError, ModelNotFoundError
+from server.errors import (
+    ApiError,
+    GuardUnavailableError,
+    ModelNotFoundError,
+    UpstreamAbandonedError,
+)
 from server.forcing import forbid_forcing
 from server.metrics import Metrics
 from server.payload import engine_payload
@@ -184,7 +189,12 @@ class RequestPath:
     ) -> Answer:
         decision = release.decision
         if not request.stream:
-            answer = await self.upstream.post(PATHS[api], payload)
+            try:
+                answer = await self.upstream.post(PATHS[api], payload)
+            except UpstreamAbandonedError:
+                if not release.may_be_empty:
+                    raise
+                return WholeAnswer(release.nothing_left(request.choices))
             decision.first_ms = decision.elapsed_ms()
             return WholeAnswer(release.whole(answer))
         stream = await self.upstream.stream(PATHS[api], payload)

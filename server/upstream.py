@@ -22,6 +22,7 @@ from server.errors import (
     ApiError,
     GuardUnavailableError,
     ModelNotFoundError,
+    UpstreamAbandonedError,
     UpstreamFailedError,
     UpstreamRefusedError,
     UpstreamTimeoutError,
@@ -36,6 +37,9 @@ CONNECT_TIMEOUT_S: Final = 5.0
 # not sent into a connection that is being closed.
 KEEPALIVE_S: Final = 4.0
 _MAX_MESSAGE: Final = 1000
+# All that vLLM says of an answer that its scheduler ended with an error; an exception has a text of
+# its own (`_raise_if_error` in vllm/entrypoints/generate/base/serving.py).
+_ABANDONED: Final = "Internal server error"
 # What an upstream's message may not show a client: it would describe or quote the signed plan.
 _INTERNAL: Final = re.compile(
     rf"{XARG}|vllm_xargs|ug1\.|guard plan|\bbundle (?:[0-9a-f]{{12}}|digest)", re.IGNORECASE
@@ -209,6 +213,8 @@ def refused(status: int, body: bytes) -> ApiError:
     message, param, code = _error_fields(body)
     if status >= 500:
         _log.error("upstream answered %d: %s", status, message[:_MAX_MESSAGE])
+        if status == 500 and message == _ABANDONED:
+            return UpstreamAbandonedError("the model server could not go on with an answer")
         return UpstreamFailedError(f"the model server failed (status {status})")
     if status in (401, 403):
         _log.error("upstream answered %d: is UNLEARN_GUARD_UPSTREAM_API_KEY right?", status)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, Literal
 
 from server.errors import ApiError
@@ -60,6 +61,22 @@ def refusal_events(
         events.append(encode_event(to_json({**head, "choices": [], "usage": _NO_USAGE})))
     events.append(DONE_EVENT)
     return events
+
+
+def filtered_event(
+    api: Api, *, answer_id: str, model: str, head: Mapping[str, Any], indices: Iterable[int]
+) -> bytes:
+    """A chunk that ends choices where they are.
+
+    Args:
+        head: what the chunks before it began with, if there were any.
+    """
+    empty: Any = {"delta": {}} if api == "chat" else {"text": ""}
+    choices = [
+        {"index": index, **empty, "logprobs": None, "finish_reason": FILTERED} for index in indices
+    ]
+    begins = {**_head(api, answer_id, model, streamed=True), **head}
+    return encode_event(to_json({**begins, "choices": choices}))
 
 
 def error_events(error: ApiError) -> bytes:

@@ -123,6 +123,11 @@ class ChatRequest(GuardedRequest):
         """Whether the model must call a tool, its arguments bound to the tool's schema."""
         return self.tool_choice == "required" or isinstance(self.tool_choice, NamedTool)
 
+    @property
+    def has_grammar(self) -> bool:
+        """Whether the engine may bind the answer to a grammar: tools bring one, too."""
+        return self.wants_json or bool(self.tools)
+
 
 def parse_chat(raw: dict[str, Any]) -> ChatRequest:
     """Check a decoded body; what means nothing to the engine is taken out of ``raw``.

@@ -79,7 +79,12 @@ REFUSED: Final[Mapping[str, Refusal]] = {
     "best_of": Refusal(
         "it makes answers that are thrown away unseen", "use `n`, which may equal it"
     ),
-    "use_beam_search": Refusal("the engine's guard holds for sampling only", _REMOVE, (False,)),
+    # vLLM 0.32 makes a request of each beam, without `extra_args` (beam_search/online.py).
+    "use_beam_search": Refusal(
+        "the engine does not pass the guard's plan on to beams",
+        "use `n` and `temperature`",
+        (False,),
+    ),
     "length_penalty": Refusal("it is for beam search, which is not guarded", _REMOVE, (1, 1.0)),
     "min_tokens": Refusal(
         "it keeps the model from stopping where the guard lets it only stop", _REMOVE, (0,)
@@ -193,6 +198,11 @@ class GuardedRequest(WireModel):
     def wants_json(self) -> bool:
         """Whether the answer is to be JSON, in which characters may come escaped."""
         return self.response_format is not None and self.response_format.type != "text"
+
+    @property
+    def has_grammar(self) -> bool:
+        """Whether the engine may bind the answer to a grammar."""
+        return self.wants_json
 
 
 def strip_refused(raw: dict[str, Any]) -> None:
