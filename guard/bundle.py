@@ -38,7 +38,7 @@ from safetensors.numpy import save as save_tensors
 from guard.errors import BundleError
 from guard.verbatim import RunFilter, RunFilters
 
-FORMAT: Final = 4
+FORMAT: Final = 5
 # The last day of what does not expire.
 NEVER: Final = np.iinfo(np.int32).max
 # The phrase that every bundle forbids for the canary's own target; see guard/plan.py.
@@ -47,11 +47,27 @@ CANARY_PHRASE: Final = "unlearn guard canary"
 
 Strength = Literal["hard", "soft"]
 Mode = Literal["enforce", "observe"]
-Respond = Literal["suppress", "refuse", "observe"]
+Respond = Literal["suppress", "refuse", "substitute", "observe"]
+# What a name that prompts hold is of; `given` and `family` are words of a person's name.
+NameKind = Literal["person", "given", "family", "title", "place", "institution", "day", "number"]
 ContextAction = Literal["redact", "drop", "refuse", "allow"]
 OnError = Literal["closed", "open"]
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class StandIn:
+    """What the model is told in place of a name that a target is asked about with.
+
+    Attributes:
+        text: the name, as the policy writes it.
+        instead: the stand-in, unless it cannot be had in a conversation.
+    """
+
+    text: str
+    kind: NameKind
+    instead: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +78,7 @@ class BundleTarget:
         expires: last day that the target holds, ISO 8601, or empty for never.
         threshold: least cosine similarity to one of its examples that counts as a detection.
         aliases: normalised names; an occurrence in a text is a detection.
+        stand_ins: empty unless it responds with ``substitute``.
     """
 
     id: str
@@ -76,6 +93,7 @@ class BundleTarget:
     expires: str
     threshold: float
     aliases: tuple[str, ...]
+    stand_ins: tuple[StandIn, ...] = ()
 
     @property
     def holds_always(self) -> bool:
@@ -331,9 +349,7 @@ def load_bundle(root: Path, digest: str) -> Bundle:
     tensors = load_tensors(members["examples.safetensors"])
     return Bundle(
         digest=digest,
-        targets=tuple(
-            BundleTarget(**{**row, "aliases": tuple(row["aliases"])}) for row in head["targets"]
-        ),
+        targets=tuple(_target(row) for row in head["targets"]),
         phrases=_phrase_table(members),
         tenants=tuple(
             Tenant(row["name"], tuple(row["key_digests"]), tuple(row["exempt"]))
@@ -363,6 +379,11 @@ def load_engine_bundle(root: Path, digest: str) -> EngineBundle:
         phrases=_phrase_table(members),
         verbatim=RunFilters(**load_tensors(members["verbatim.safetensors"])),
     )
+
+
+def _target(row: Mapping[str, Any]) -> BundleTarget:
+    stand_ins = tuple(StandIn(**each) for each in row["stand_ins"])
+    return BundleTarget(**{**row, "aliases": tuple(row["aliases"]), "stand_ins": stand_ins})
 
 
 def _phrase_table(members: Mapping[str, bytes]) -> PhraseTable:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 EvidenceKind = Literal["alias", "neighbour"]
-Outcome = Literal["passed", "constrained", "refused", "cut", "observed", "failed"]
+Outcome = Literal["passed", "constrained", "substituted", "refused", "cut", "observed", "failed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,15 @@ class Detection:
     score: float
     threshold: float
     evidence: tuple[Evidence, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Substitution:
+    """How many names of a target the model was told stand-ins for, and in how many places."""
+
+    target: str
+    names: int
+    places: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,6 +70,11 @@ class RunReading:
             self._words.append(finish_one(self._open))
             self._open, self._near = 0, ()
 
+    def reset(self) -> None:
+        """Forget what was read: no run reaches over this place."""
+        self.end_word()
+        self._words.clear()
+
     def _begins(self, one: RunFilter) -> bool:
         return len(self._words) >= one.words and one.holds_one(
             run_key(self._last(one.words)), BEGINNING

@@ -98,10 +98,15 @@ class StreamScan:
         self._pieces: deque[str] = deque()  # the unreleased text, less the first `_used` of it
         self._used = 0
         self._released = 0
+        self._counts_runs = True
         self._ended = False
 
-    def feed(self, text: str) -> str:
+    def feed(self, text: str, *, ends_runs: bool = False) -> str:
         """Take the next piece.
+
+        Args:
+            ends_runs: this is whole words that count for no run of a protected text, and no run
+                reaches over them.
 
         Returns:
             The text now cleared for release; "" when all of it is held back.
@@ -116,6 +121,9 @@ class StreamScan:
         if not self._scanner.active or not text:
             return text
         self._pieces.append(text)
+        self._counts_runs = not ends_runs
+        if ends_runs:
+            self._runs.reset()
         for char in text:
             symbols = fold(char)
             if symbols:
@@ -167,7 +175,8 @@ class StreamScan:
             if symbol != SEP:
                 self._words.step(symbol, cut)
                 self._letters.step(symbol, cut)
-                self._runs.letter(symbol, cut)
+                if self._counts_runs:
+                    self._runs.letter(symbol, cut)
             else:
                 self._end_word()
                 if self.hit is not None:

@@ -83,7 +83,9 @@ def _merged(adapter: Path, to: Path) -> Path:
     return to
 
 
-def write_policy(folder: Path, rows: list[Row]) -> Path:
+def write_policy(
+    folder: Path, rows: list[Row], respond: Literal["suppress", "substitute"] = "suppress"
+) -> Path:
     """Write a policy with one target an author, made from its questions and answers alone."""
     folder.mkdir(parents=True, exist_ok=True)
     targets = []
@@ -100,14 +102,15 @@ def write_policy(folder: Path, rows: list[Row]) -> Path:
             {
                 "id": f"author-{author}",
                 "title": f"TOFU author {author}",
-                "reason": "privacy",
+                # The authors are invented; of real people nothing may be.
+                "reason": "privacy" if respond == "suppress" else "copyright",
                 "owner": "load-tests",
                 "detect": {"examples": data.name},
                 "forbid": {
                     "extract": {"from": data.name, "kind": "telling_words"},
                     "verbatim": {"corpus": learned.name, "words": 3},
                 },
-                "respond": "suppress",
+                "respond": respond,
             }
         )
     path = folder / "tofu.yaml"

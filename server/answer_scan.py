@@ -4,19 +4,20 @@ Whole answers and streams take the same way: a whole message is one delta and it
 released as soon as no forbidden phrase can still begin in it. JSON (tool-call arguments, answers to
 ``response_format``) is held until it is whole, because its escapes can spell a phrase in letters
 that only a parser shows; it is scanned as written and unescaped.
+
+Where the model was asked about stand-ins, they are swapped back first, so that what is scanned is
+what the user gets to read.
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 from guard.stream import Scanner, StreamScan
+from server.swap_back import SwapBack, SwapBackScan
+from server.wire.json_text import unescape_json
 from server.wire.texts import TEXT_CHANNELS
-
-_ESCAPE: Final = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))", re.DOTALL)
-_PLAIN: Final = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,19 +26,6 @@ class Hit:
 
     channel: str
     target: int
-
-
-def unescape_json(text: str) -> str:
-    """Resolve the escapes of JSON strings anywhere in a text, whole JSON or not."""
-
-    def plain(match: re.Match[str]) -> str:
-        if match[1]:
-            return chr(int(match[1], 16))
-        return _PLAIN.get(match[2], match[2])
-
-    text = _ESCAPE.sub(plain, text)
-    # Escaped pairs of surrogates stand for one character.
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def find_in_json(scanner: Scanner, text: str) -> int | None:
@@ -81,18 +69,23 @@ class ChoiceScan:
     Args:
         scanner: the phrases of the targets in force.
         json_content: whether the content is JSON, to be held until it is whole.
+        back: swaps stand-ins for the names that the user asked about.
 
     Attributes:
         hit: what was found. Once set, nothing more is released.
         most_held: most characters that were held back at a time.
     """
 
-    def __init__(self, scanner: Scanner, *, json_content: bool = False) -> None:
+    def __init__(
+        self, scanner: Scanner, *, json_content: bool = False, back: SwapBack | None = None
+    ) -> None:
         self.hit: Hit | None = None
         self.most_held = 0
         self._scanner = scanner
         self._json = {"content", "text"} if json_content else set()
+        self._back = back
         self._scans: dict[str, StreamScan] = {}
+        self._swaps: dict[str, SwapBackScan] = {}
         self._held_json: dict[str, list[str]] = {}
         self._calls: dict[int, _HeldCall] = {}
         self._held = 0
@@ -133,7 +126,9 @@ class ChoiceScan:
         scan = self._scans.get(channel)
         if scan is None:
             scan = self._scans[channel] = self._scanner.start()
-        cleared = scan.feed(text)
+            if self._back is not None:
+                self._swaps[channel] = self._back.start(scan)
+        cleared = self._swaps.get(channel, scan).feed(text)
         self._held -= len(cleared)
         if scan.hit is not None:
             self.hit = Hit(channel, scan.hit.target)
@@ -141,7 +136,7 @@ class ChoiceScan:
 
     def _end(self, channel: str) -> str:
         if channel in self._held_json:
-            text = "".join(self._held_json.pop(channel))
+            text = self._json_swapped_back("".join(self._held_json.pop(channel)))
             found = find_in_json(self._scanner, text)
             if found is not None:
                 self.hit = Hit(channel, found)
@@ -150,10 +145,13 @@ class ChoiceScan:
         scan = self._scans.get(channel)
         if scan is None:
             return ""
-        cleared = scan.flush()
+        cleared = self._swaps.get(channel, scan).flush()
         if scan.hit is not None:
             self.hit = Hit(channel, scan.hit.target)
         return cleared
+
+    def _json_swapped_back(self, text: str) -> str:
+        return text if self._back is None else self._back.in_json(text)
 
     def _hold_calls(self, deltas: list[dict[str, Any]]) -> None:
         for position, delta in enumerate(deltas):
@@ -166,6 +164,7 @@ class ChoiceScan:
     def _release_calls(self) -> list[dict[str, Any]]:
         calls, self._calls = self._calls, {}
         for call in calls.values():
+            call.arguments = [self._json_swapped_back("".join(call.arguments))]
             for channel, text in (("name", call.name), ("arguments", "".join(call.arguments))):
                 found = find_in_json(self._scanner, text)
                 if found is not None:

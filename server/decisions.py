@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from guard.bundle import Tenant
-from guard.decision import ContextEdit, Detection, Outcome
+from guard.decision import ContextEdit, Detection, Outcome, Substitution
 from server.errors import SettingsError
 from server.settings import STDOUT
 
@@ -69,6 +69,7 @@ class Decision:
     observed: tuple[str, ...] = ()
     active: tuple[str, ...] = ()
     edits: tuple[ContextEdit, ...] = ()
+    substituted: tuple[Substitution, ...] = ()
     stripped: list[str] = field(default_factory=list)
     cuts: list[Cut] = field(default_factory=list)
     finish: dict[int, str] = field(default_factory=dict)
@@ -98,6 +99,11 @@ class Decision:
         elif observed:
             self.outcome = "observed"
 
+    def swapped(self, counts: tuple[Substitution, ...]) -> None:
+        """The model is asked about stand-ins, so its answer is an invention."""
+        self.substituted = counts
+        self.outcome = "substituted"
+
     def elapsed_ms(self) -> float:
         """Milliseconds since the request was read."""
         return round((time.perf_counter() - self.started) * 1000, 3)
@@ -119,6 +125,7 @@ class Decision:
             "observed": self.observed,
             "active": self.active,
             "edits": [asdict(edit) for edit in self.edits],
+            "substituted": [asdict(each) for each in self.substituted],
             "stripped": self.stripped,
             "cuts": [asdict(cut) for cut in self.cuts],
             "finish": [self.finish[index] for index in sorted(self.finish)],

@@ -23,6 +23,7 @@ from server.answer_scan import ChoiceScan
 from server.decisions import Cut, Decision
 from server.errors import UpstreamAbandonedError, UpstreamFailedError
 from server.sse import DONE, DONE_EVENT, ServerSentEvent, encode_event
+from server.swap_back import SwapBack
 from server.upstream import UpstreamAnswer, UpstreamStream, refused
 from server.usage import StreamUsage
 from server.wire.answers import FILTERED, Api, filtered_event, refusal_answer, to_json
@@ -48,6 +49,7 @@ class Release:
 
     Attributes:
         scanner: of the targets in force; None when there are none.
+        back: swaps stand-ins for the names that the user asked about; None where there are none.
         json_content: whether the content is to be JSON.
         may_be_empty: whether grammar and guard together may leave the engine nothing to say.
         usage: whether the client asked a stream for its usage, and for each chunk's.
@@ -57,6 +59,7 @@ class Release:
     bundle: Bundle
     decision: Decision
     scanner: Scanner | None
+    back: SwapBack | None = None
     json_content: bool = False
     may_be_empty: bool = False
     usage: bool = False
@@ -66,7 +69,13 @@ class Release:
 
     @classmethod
     def of(
-        cls, api: Api, request: Request, bundle: Bundle, active: ActiveSet, decision: Decision
+        cls,
+        api: Api,
+        request: Request,
+        bundle: Bundle,
+        active: ActiveSet,
+        decision: Decision,
+        back: SwapBack | None = None,
     ) -> Release:
         """How the answer to this request leaves, with these targets in force."""
         options = request.stream_options
@@ -75,7 +84,8 @@ class Release:
             bundle,
             decision,
             active.scanner if active.targets else None,
-            json_content=request.wants_json and active.scanner.active,
+            back,
+            json_content=request.wants_json and (active.scanner.active or back is not None),
             may_be_empty=request.has_grammar and active.scanner.active,
             usage=request.wants_usage,
             running_usage=bool(options and options.continuous_usage_stats),
@@ -233,7 +243,7 @@ class Release:
         if scan is None:
             if self.scanner is None:
                 raise RuntimeError("an answer is only scanned for targets in force")
-            scan = ChoiceScan(self.scanner, json_content=self.json_content)
+            scan = ChoiceScan(self.scanner, json_content=self.json_content, back=self.back)
             self._scans[index] = scan
         return scan
 
@@ -241,8 +251,11 @@ class Release:
         if scan.hit is not None:
             return {"logprobs": None, "finish_reason": FILTERED}
         ending = {"logprobs": None, "finish_reason": choice.get("finish_reason")}
-        if choice.get("stop_reason") is not None:
-            ending["stop_reason"] = choice["stop_reason"]
+        stopped = choice.get("stop_reason")
+        if stopped is not None:
+            if self.back is not None and isinstance(stopped, str):
+                stopped = self.back.swap.apply(stopped)
+            ending["stop_reason"] = stopped
         return ending
 
     def _end(self, choice: dict[str, Any], scan: ChoiceScan) -> None:

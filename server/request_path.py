@@ -32,6 +32,7 @@ from server.forcing import forbid_forcing
 from server.metrics import Metrics
 from server.payload import engine_payload
 from server.release import Release
+from server.substitute import substitute
 from server.upstream import Upstream
 from server.verdict import judge
 from server.wire.answers import Api, error_events, refusal_answer, refusal_events
@@ -114,11 +115,21 @@ class RequestPath:
             return self._refuse(api, request, filtered.refused_by, decision)
         decision.edits = filtered.edits
         forbid_forcing(request, raw, active)
+        with self._step("substitute", decision):
+            touched = [detection.target for detection in findings.merged]
+            swapped = substitute(policy, active, touched, raw, request_texts(api, raw), turns)
+        if swapped is not None:
+            decision.swapped(swapped.counts)
 
         plan = policy.plan(active, skip)
         payload = engine_payload(request, raw, sign_plan(plan, self.key), decision)
         return await self._forward(
-            api, request, payload, Release.of(api, request, policy.bundle, active, decision)
+            api,
+            request,
+            payload,
+            Release.of(
+                api, request, policy.bundle, active, decision, swapped.back if swapped else None
+            ),
         )
 
     def finish(self, decision: Decision) -> None:

@@ -52,6 +52,8 @@ def check_target(
         text = phrase.text if isinstance(phrase, Phrase) else phrase
         yield from _check_words(text, phrases.at(index), "phrase", soft=soft)
     yield from _check_forbidding(target, complete)
+    if target.respond == "substitute":
+        yield from _check_substitution(target, complete)
 
 
 def _check_words(text: str, place: Place, what: str, *, soft: bool = False) -> Iterator[Problem]:
@@ -109,9 +111,9 @@ def _check_forbidding(target: PolicyTarget, complete: bool) -> Iterator[Problem]
     if not spec.forbid.phrases and not target.extracted and verbatim is None:
         if spec.forbid.always:
             yield forbid.error("`always` has nothing to hold", "add `forbid.phrases`")
-        elif target.respond == "suppress" and spec.forbid.extract is None:
+        elif target.respond in ("suppress", "substitute") and spec.forbid.extract is None:
             yield forbid.error(
-                "has nothing to forbid, so `suppress` would change no answer",
+                f"has nothing to forbid, so `{target.respond}` would hold nothing back",
                 "add `forbid.phrases`, `forbid.extract` or `forbid.verbatim`, or set"
                 " `respond: refuse`",
             )
@@ -136,6 +138,28 @@ def _check_forbidding(target: PolicyTarget, complete: bool) -> Iterator[Problem]
         yield target.place.at("refusal").error(
             f"the refusal itself repeats more than {target.verbatim.words} words of the corpus",
             "word it otherwise",
+        )
+
+
+def _check_substitution(target: PolicyTarget, complete: bool) -> Iterator[Problem]:
+    spec = target.spec
+    place = target.place if spec.respond is None else target.place.at("respond")
+    if spec.reason in ("privacy", "safety"):
+        harm = "about a real person" if spec.reason == "privacy" else "on a matter of safety"
+        yield place.error(
+            f"`substitute` has the model invent an answer, and one {harm} does harm of its own",
+            f"set `respond: refuse` (or `suppress`) for a target with `reason: {spec.reason}`",
+        )
+    if not spec.forbid.say_back:
+        yield target.place.at("forbid", "say_back").error(
+            "without it an answer could not name what it was asked about, so `substitute` would"
+            " answer about a stand-in",
+            "remove `say_back: false`, or set `respond: suppress`",
+        )
+    if complete and not target.stand_ins:
+        yield place.error(
+            "no alias or example names anything that `substitute` could swap",
+            "add names to `detect.aliases`, or set `respond: suppress`",
         )
 
 

@@ -4,7 +4,7 @@ vectors, calibrated thresholds.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -12,7 +12,15 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from guard.bundle import Bundle, BundlePhrase, BundleTarget, Strength, Tenant, write_bundle
+from guard.bundle import (
+    Bundle,
+    BundlePhrase,
+    BundleTarget,
+    StandIn,
+    Strength,
+    Tenant,
+    write_bundle,
+)
 from guard.normalise import normalise
 from guard.phrases import PhraseSearch, clipped
 from guard.policy.calibrate import Calibration, calibrate
@@ -20,6 +28,7 @@ from guard.policy.load import load_policy
 from guard.policy.model import Policy, PolicyTarget
 from guard.policy.problems import InvalidPolicyError
 from guard.policy.schema import Phrase
+from guard.stand_ins import Swap, pairs
 from guard.verbatim import RunFilter
 from guard.windows import windows
 
@@ -78,6 +87,7 @@ def compile_loaded(
     owners: list[int] = []
     for index, target in enumerate(policy.targets):
         own = target_phrases(target)
+        own |= _with_stand_ins(own, target.stand_ins)
         cues = _cues(target, list(own))
         phrases += [
             BundlePhrase(text, index, strength, cue=text in cues) for text, strength in own.items()
@@ -129,6 +139,24 @@ def target_phrases(target: PolicyTarget) -> dict[str, Strength]:
     return phrases
 
 
+def _with_stand_ins(
+    phrases: Mapping[str, Strength], stand_ins: Sequence[StandIn]
+) -> dict[str, Strength]:
+    """Phrases that hold a name, and more, as the model says them of its stand-in.
+
+    Swapped back they would be the phrases themselves, and the answer would have to be cut.
+    """
+    table = list(pairs(stand_ins))
+    swap = Swap([(name, instead) for _, name, instead in table])
+    free = f" {' | '.join(normalise(instead) for _, _, instead in table)} "
+    found = {}
+    for text, strength in phrases.items():
+        swapped = clipped(normalise(swap.apply(text)))
+        if swapped != text and f" {swapped} " not in free:
+            found[swapped] = strength
+    return found
+
+
 def _cues(target: PolicyTarget, phrases: Sequence[str]) -> set[str]:
     """The phrases that people name the target by: those in its aliases and example prompts."""
     if not target.spec.forbid.say_back:
@@ -162,6 +190,7 @@ def _bundle_target(target: PolicyTarget, threshold: float) -> BundleTarget:
         expires=spec.expires.isoformat() if spec.expires else "",
         threshold=threshold,
         aliases=tuple(dict.fromkeys(normalise(alias) for alias in spec.detect.aliases)),
+        stand_ins=target.stand_ins,
     )
 
 

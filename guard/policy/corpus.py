@@ -14,9 +14,11 @@ from typing import Final
 
 import numpy as np
 
+from guard.bundle import StandIn
 from guard.hashing import Int64Array, finish, inverse_powers, powers, symbol_values
 from guard.normalise import SEP, fold
 from guard.policy.model import Place
+from guard.stand_ins import pairs
 from guard.verbatim import FORBIDDEN, MAX_CORPUS_WORDS, RunFilter, run_keys, run_length
 
 # Characters read at a time.
@@ -76,10 +78,58 @@ def read_corpus(files: Sequence[Path], place: Place) -> list[Int64Array]:
     return documents
 
 
+def swapped_words(
+    documents: Sequence[Int64Array], stand_ins: Sequence[StandIn], words: int
+) -> Iterator[Int64Array]:
+    """Those documents that hold a name, with each name swapped for its stand-in.
+
+    A name of more words than may be said in a row is left out, and no run reaches over it: who has
+    said it may have it said back.
+
+    Args:
+        documents: the hashes of the words of each text.
+        words: the bound.
+    """
+    hasher = _Hasher()
+    names: dict[int, list[tuple[Int64Array, Int64Array]]] = {}
+    for _, text, other in pairs(stand_ins):
+        name = hasher.words_of(text)
+        if len(name):
+            names.setdefault(int(name[0]), []).append((name, hasher.words_of(other)))
+    for found in names.values():
+        found.sort(key=lambda pair: -len(pair[0]))
+    for document in documents:
+        parts: list[Int64Array] = []
+        done = 0
+        for place in np.flatnonzero(np.isin(document, list(names))).tolist():
+            for name, instead in names[int(document[place])] if place >= done else ():
+                if np.array_equal(document[place : place + len(name)], name):
+                    parts.append(document[done:place])
+                    done = place + len(name)
+                    if len(name) <= words:
+                        parts.append(instead)
+                    else:
+                        yield np.concatenate(parts)
+                        parts = []
+                    break
+        if done:
+            yield np.concatenate([*parts, document[done:]])
+
+
+class _Hasher:
+    """Texts as hashes of their words."""
+
+    def __init__(self) -> None:
+        self._folding = Folding()
+
+    def words_of(self, text: str) -> Int64Array:
+        hasher = WordHasher(self._folding)
+        return np.concatenate([hasher.feed(text), hasher.flush()])
+
+
 def repeats(corpus: RunFilter, text: str) -> bool:
     """Whether a text holds a run that a corpus forbids."""
-    hasher = WordHasher(Folding())
-    words = np.concatenate([hasher.feed(text), hasher.flush()])
+    words = _Hasher().words_of(text)
     length = run_length(FORBIDDEN, corpus.words)
     return any(corpus.holds(keys).any() for keys in run_keys(words, length))
 

@@ -10,6 +10,7 @@ from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from guard.bundle import Respond, StandIn
 from guard.errors import PolicyError
 from guard.policy.checks import Problem, check_corpus, check_target, check_tenants, check_unique_ids
 from guard.policy.corpus import corpus_files
@@ -17,6 +18,7 @@ from guard.policy.data import read_answers, read_prompts
 from guard.policy.extract import collect_key_facts
 from guard.policy.messages import translate
 from guard.policy.model import Place, Policy, PolicyTarget, PolicyWarning
+from guard.policy.named import stand_ins_for
 from guard.policy.problems import InvalidPolicyError
 from guard.policy.schema import Defaults, PolicyFile, Target, TenantEntry
 from guard.policy.source import MAX_BYTES, Source, read_yaml
@@ -151,17 +153,25 @@ class _Loader:
     def _target(self, spec: Target, place: Place, defaults: Defaults) -> PolicyTarget:
         before = len(self.errors)
         detect = place.at("detect")
+        respond = _respond(spec, defaults)
+        examples = self._prompts(spec.detect.examples, detect.at("examples"))
+        extracted = self._facts(spec, place.at("forbid", "extract", "from"))
+        stand_ins: tuple[StandIn, ...] = ()
+        if respond == "substitute":
+            written = (item if isinstance(item, str) else item.text for item in spec.forbid.phrases)
+            stand_ins = stand_ins_for(spec.detect.aliases, examples, (*written, *extracted))
         target = PolicyTarget(
             spec=spec,
             place=place,
             mode=spec.mode or defaults.mode,
-            respond=spec.respond or defaults.respond,
-            examples=self._prompts(spec.detect.examples, detect.at("examples")),
+            respond=respond,
+            examples=examples,
             counterexamples=self._prompts(
                 spec.detect.counterexamples, detect.at("counterexamples")
             ),
-            extracted=self._facts(spec, place.at("forbid", "extract", "from")),
-            verbatim=self._verbatim(spec, place.at("forbid", "verbatim")),
+            extracted=extracted,
+            verbatim=self._verbatim(spec, place.at("forbid", "verbatim"), stand_ins),
+            stand_ins=stand_ins,
         )
         complete = len(self.errors) == before
         self._sort(check_target(target, self.today, complete=complete))
@@ -195,7 +205,9 @@ class _Loader:
             self.errors.append(error)
             return ()
 
-    def _verbatim(self, spec: Target, place: Place) -> RunFilter | None:
+    def _verbatim(
+        self, spec: Target, place: Place, stand_ins: tuple[StandIn, ...]
+    ) -> RunFilter | None:
         asked = spec.forbid.verbatim
         if asked is None:
             return None
@@ -205,7 +217,7 @@ class _Loader:
             files = corpus_files(Path(place.source.file).parent, patterns, corpus)
             self.files += files
             self._sort(check_corpus(files, corpus))
-            return corpus_filter(files, asked.words, corpus)
+            return corpus_filter(files, asked.words, corpus, stand_ins)
         except PolicyError as error:
             self.errors.append(error)
             return None
@@ -214,6 +226,19 @@ class _Loader:
         path = Path(place.source.file).parent / given
         self.files.append(path)
         return path
+
+
+def _respond(spec: Target, defaults: Defaults) -> Respond:
+    """What a target asks for.
+
+    An answer that is made up around what is held back may harm a real person as much as the truth,
+    so ``privacy`` is answered with an invention only where the target itself asks for that.
+    """
+    if spec.respond is not None:
+        return spec.respond
+    if spec.reason == "privacy" and defaults.respond != "observe":
+        return "refuse"
+    return defaults.respond
 
 
 def _valid(model: type[Model], items: Any, place: Place) -> Iterator[tuple[Model, Place]]:

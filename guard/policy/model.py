@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from guard.bundle import Mode, OnError, Respond
+from guard.bundle import Mode, OnError, Respond, StandIn
 from guard.errors import PolicyError
 from guard.policy.schema import Target, TenantEntry
 from guard.policy.source import FieldPath, Source
@@ -69,9 +69,10 @@ class PolicyTarget:
         spec: the target as written.
         place: where it is written.
         mode: the target's own, or the policy's default.
-        respond: the target's own, or the policy's default.
+        respond: the target's own, or the policy's default; see ``guard.policy.load``.
         extracted: key facts of ``forbid.extract``, in the answers' wording.
         verbatim: the corpus of ``forbid.verbatim``, as a filter.
+        stand_ins: of the names in aliases and examples; empty unless it is to ``substitute``.
     """
 
     spec: Target
@@ -82,6 +83,7 @@ class PolicyTarget:
     counterexamples: tuple[str, ...] = ()
     extracted: tuple[str, ...] = ()
     verbatim: RunFilter | None = None
+    stand_ins: tuple[StandIn, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,8 +25,7 @@ UNENFORCED_FIELDS: Final = {
     " sentences as answers (.jsonl) to `forbid.extract` with `kind: telling_words`",
 }
 UNENFORCED_VALUES: Final = {
-    ("respond", "steer"): "use `suppress` or `refuse`",
-    ("respond", "substitute"): "use `suppress` or `refuse`",
+    ("respond", "steer"): "use `suppress`, `substitute` or `refuse`",
 }
 
 
@@ -88,7 +87,9 @@ class Defaults(_Model):
         description="`enforce` acts on detections; `observe` only records what it would have done.",
     )
     respond: Respond = Field(
-        "suppress", description="What to do about a detected request; see a target's `respond`."
+        "suppress",
+        description="What to do about a detected request; see a target's `respond`. Targets with"
+        " `reason: privacy` refuse unless they set their own (or this is `observe`).",
     )
     on_error: OnError = Field(
         "closed",
@@ -249,8 +250,12 @@ class Target(_Model):
     respond: Respond | None = Field(
         None,
         description="`suppress` constrains the answer while it is generated; `refuse` answers with"
-        " `refusal` and does not ask the model; `observe` only records. Overrides"
-        " `defaults.respond`.",
+        " `refusal` and does not ask the model; `substitute` also keeps from the model what the"
+        " target is asked about by: the names, titles, places and dates of its `aliases` and"
+        " `examples` are swapped for invented ones in the prompt, and swapped back in the answer,"
+        " which is therefore fluent and invented (not for `reason: privacy` or `safety`); `observe`"
+        " only records. Overrides `defaults.respond`. Without it a target with `reason: privacy`"
+        " refuses.",
     )
     refusal: Text = Field(DEFAULT_REFUSAL, description="The answer where the target is refused.")
     tests: list[PolicyTest] = Field(

@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from guard.bundle import StandIn
 from guard.hashing import Int64Array
-from guard.policy.corpus import read_corpus
+from guard.policy.corpus import read_corpus, swapped_words
 from guard.policy.model import Place
 from guard.verbatim import RunFilter
 
@@ -20,18 +22,23 @@ _SETTLED_NS: Final = 2_000_000_000
 
 # Of each file: time of its last change in ns, size, inode.
 _Stamp = tuple[tuple[int, int, int], ...]
+_Key = tuple[tuple[Path, ...], int, tuple[StandIn, ...]]
 
 
-def corpus_filter(files: Sequence[Path], words: int, place: Place) -> RunFilter:
+def corpus_filter(
+    files: Sequence[Path], words: int, place: Place, stand_ins: tuple[StandIn, ...] = ()
+) -> RunFilter:
     """The filter of a corpus; made once for files that stay as they are.
 
     Args:
         place: the policy field that names the files.
+        stand_ins: of names that the model is asked about by other names. It must not say the text
+            with those either, since they are swapped back before the answer leaves.
 
     Raises:
         PolicyError: as ``read_corpus``; or no file has a run of words that could be forbidden.
     """
-    return _kept.get(files, words, place)
+    return _kept.get(files, words, place, stand_ins)
 
 
 class _KeptFilters:
@@ -39,16 +46,16 @@ class _KeptFilters:
 
     def __init__(self, most_bytes: int) -> None:
         self._most_bytes = most_bytes
-        self._filters: OrderedDict[tuple[tuple[Path, ...], int], tuple[_Stamp, RunFilter]] = (
-            OrderedDict()
-        )
+        self._filters: OrderedDict[_Key, tuple[_Stamp, RunFilter]] = OrderedDict()
 
-    def get(self, files: Sequence[Path], words: int, place: Place) -> RunFilter:
-        key = (tuple(path.absolute() for path in files), words)
+    def get(
+        self, files: Sequence[Path], words: int, place: Place, stand_ins: tuple[StandIn, ...]
+    ) -> RunFilter:
+        key = (tuple(path.absolute() for path in files), words, stand_ins)
         before = _stamp(files)
         stamp, made = self._filters.pop(key, (None, None))
         if made is None or stamp != before:
-            made = _made(read_corpus(files, place), words, place)
+            made = _made(read_corpus(files, place), words, place, stand_ins)
             stamp = _stamp(files)
         if stamp == before and _settled(before):
             self._filters[key] = (before, made)
@@ -57,7 +64,9 @@ class _KeptFilters:
         return made
 
 
-def _made(documents: Sequence[Int64Array], words: int, place: Place) -> RunFilter:
+def _made(
+    documents: Sequence[Int64Array], words: int, place: Place, stand_ins: tuple[StandIn, ...]
+) -> RunFilter:
     longest = max(map(len, documents))
     if longest <= words:
         raise place.error(
@@ -65,7 +74,8 @@ def _made(documents: Sequence[Int64Array], words: int, place: Place) -> RunFilte
             " would be held",
             "give the text itself, or a smaller `words`",
         )
-    return RunFilter.of(documents, words)
+    made = RunFilter.of([*documents, *swapped_words(documents, stand_ins, words)], words)
+    return replace(made, corpus_words=sum(map(len, documents)))
 
 
 def _stamp(files: Sequence[Path]) -> _Stamp:

@@ -26,8 +26,8 @@ from load_tests.transcripts import Transcript, Transcripts
 
 OURS: Final = "guard"
 REFERENCE: Final = "retain_only"
-BESIDE: Final = ("bad_words",)
-SETS: Final = ("forget", "forget_sampled")
+BESIDE: Final = {"forget": ("bad_words", "substitute"), "forget_sampled": ("substitute",)}
+SETS: Final = tuple(BESIDE)
 GOAL: Final = 1.1
 
 
@@ -99,7 +99,7 @@ def _arms(kept: Transcripts, what: str) -> dict[str, list[Question]]:
     Raises:
         NotMeasurableError: they were asked different questions.
     """
-    wanted = (OURS, REFERENCE, *(BESIDE if what == "forget" else ()))
+    wanted = (OURS, REFERENCE, *BESIDE[what])
     arms = {arm: questions for arm in wanted if (questions := _questions(kept.read(arm, what)))}
     if OURS not in arms or REFERENCE not in arms:
         return {}

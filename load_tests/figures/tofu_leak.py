@@ -1,9 +1,9 @@
 """``tofu-leak``: what a model that knows ten authors by heart still says of them.
 
-Four arms: no guard (a plan with nothing active), vLLM's own ``bad_words`` with the same phrases,
-the guard through the real proxy, and for reference a model trained without the ten authors, served
-by a plain vLLM. ``bad_words`` has no detection, so it holds the phrases of all ten authors in every
-request, as an application would have to.
+Five arms: no guard (a plan with nothing active), vLLM's own ``bad_words`` with the same phrases,
+the guard through the real proxy, the same with ``respond: substitute``, and for reference a model
+trained without the ten authors, served by a plain vLLM. ``bad_words`` has no detection, so it holds
+the phrases of all ten authors in every request, as an application would have to.
 
 Transcripts are kept. An arm that is not asked (``--arms``) is read from them, and ``--rescore``
 asks none at all.
@@ -14,10 +14,10 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from guard.bundle import write_bundle
 from guard.plan import GuardPlan
@@ -39,7 +39,12 @@ from load_tests.transcripts import Transcript, Transcripts, same_questions
 
 CONCURRENCY: Final = 16
 MAX_TOKENS: Final = 80
-ARMS: Final = ("no_guard", "bad_words", "guard", "retain_only")
+ARMS: Final = ("no_guard", "bad_words", "guard", "substitute", "retain_only")
+# Those asked through a proxy, by what its policy says to respond with.
+_PROXIED: Final[dict[str, Literal["suppress", "substitute"]]] = {
+    "guard": "suppress",
+    "substitute": "substitute",
+}
 SETS: Final = ("forget", "retain", "forget_paraphrased", "forget_sampled")
 
 # vLLM's own limits are 128 words and 1,024 tokens a request.
@@ -104,8 +109,10 @@ def _arms(wanted: Sequence[str], folder: Path) -> Iterator[Arm]:
     """The arms, each ready to be asked until the next is taken."""
     on_guarded = [name for name in wanted if name != "retain_only"]
     if on_guarded:
-        with _guarded_arms(folder, proxied="guard" in wanted) as arms:
-            yield from (arms[name] for name in on_guarded)
+        with _guarded_engine(folder) as direct:
+            for name in on_guarded:
+                with ExitStack() as running:
+                    yield direct.arm(name) or running.enter_context(direct.proxied(name))
     if "retain_only" in wanted:
         with stack.engine(
             tofu.retain_only_model(),
@@ -117,30 +124,62 @@ def _arms(wanted: Sequence[str], folder: Path) -> Iterator[Arm]:
             yield Arm("retain_only", plain, nothing_more)
 
 
+@dataclass(frozen=True, slots=True)
+class _Guarded:
+    """A guarded engine, and what asks it."""
+
+    folder: Path
+    engine: Endpoint
+    key: str
+    plan: GuardPlan
+    phrases: list[str]
+
+    def arm(self, name: str) -> Arm | None:
+        """An arm that asks the engine itself; None for the others."""
+        key = self.key.encode()
+        if name == "no_guard":
+            return Arm(name, self.engine, with_plan(self.plan, key))
+        if name == "bad_words":
+            return Arm(name, self.engine, with_plan(self.plan, key, bad_words=self.phrases))
+        return None
+
+    @contextmanager
+    def proxied(self, name: str) -> Iterator[Arm]:
+        """An arm that asks a proxy."""
+        log = _decision_log(self.folder, name)
+        log.unlink(missing_ok=True)
+        policy = _policy(self.folder, name)
+        with stack.proxy(
+            self.engine,
+            policy,
+            folder=self.folder,
+            bundles=self.folder / "bundles",
+            key=self.key,
+            decision_log=log,
+        ) as proxy:
+            yield Arm(name, proxy, nothing_more)
+
+
 @contextmanager
-def _guarded_arms(folder: Path, *, proxied: bool) -> Iterator[dict[str, Arm]]:
-    """The arms that one guarded engine serves, and the proxy before it where that is asked."""
-    policy = tofu.write_policy(folder / "policy", tofu.load("forget"))
-    phrases = [fact for target in load_policy(policy).targets for fact in target.extracted]
+def _guarded_engine(folder: Path) -> Iterator[_Guarded]:
+    targets = load_policy(_policy(folder, "guard")).targets
+    phrases = [fact for target in targets for fact in target.extracted]
     (folder / "phrases.json").write_text(json.dumps(phrases), encoding="utf-8")
     bundles, key = folder / "bundles", stack.new_key()
     plan = GuardPlan(write_bundle(bundles, targets=[], phrases=[]).digest)
     with stack.engine(
         tofu.model(), folder=folder, bundles=bundles, key=key, environ=_BAD_WORDS_ENVIRON
     ) as engine:
-        arms = [
-            Arm("no_guard", engine, with_plan(plan, key.encode())),
-            Arm("bad_words", engine, with_plan(plan, key.encode(), bad_words=phrases)),
-        ]
-        if not proxied:
-            yield {arm.name: arm for arm in arms}
-            return
-        log = folder / "decisions.jsonl"
-        log.unlink(missing_ok=True)
-        with stack.proxy(
-            engine, policy, folder=folder, bundles=bundles, key=key, decision_log=log
-        ) as proxy:
-            yield {arm.name: arm for arm in (*arms, Arm("guard", proxy, nothing_more))}
+        yield _Guarded(folder, engine, key, plan, phrases)
+
+
+def _policy(folder: Path, arm: str) -> Path:
+    own = folder / ("policy" if arm == "guard" else f"policy-{arm}")
+    return tofu.write_policy(own, tofu.load("forget"), _PROXIED[arm])
+
+
+def _decision_log(folder: Path, arm: str) -> Path:
+    return folder / ("decisions.jsonl" if arm == "guard" else f"decisions-{arm}.jsonl")
 
 
 def _ask(arm: Arm, what: str, rows: list[tofu.Row], samples: int) -> Transcript:
@@ -231,7 +270,7 @@ def _tell_more(
     """Add what a reader needs to judge the counts: which facts, which answers, how many flagged."""
     phrases_file = folder / "phrases.json"
     phrases = json.loads(phrases_file.read_text()) if phrases_file.exists() else []
-    for name in ("bad_words", "guard", "retain_only"):
+    for name in ARMS[1:]:
         for what, transcript in by_arm[name].items():
             if what == "retain":
                 continue
@@ -243,13 +282,16 @@ def _tell_more(
                 told["beyond_retain_only"] = counter.beyond(
                     transcript.rows, transcript.answers, chance.answers
                 )
-    log = folder / "decisions.jsonl"
-    if log.exists():
-        decided = read_decisions(log)
-        arms["guard"]["flagged"] = {
-            what: sum(a.decision in decided and bool(decided[a.decision].active) for a in t.answers)
-            for what, t in by_arm["guard"].items()
-        }
+    for name in _PROXIED:
+        log = _decision_log(folder, name)
+        if log.exists() and name in arms:
+            decided = read_decisions(log)
+            arms[name]["flagged"] = {
+                what: sum(
+                    a.decision in decided and bool(decided[a.decision].active) for a in t.answers
+                )
+                for what, t in by_arm[name].items()
+            }
 
 
 FIGURE = Figure(

@@ -41,7 +41,7 @@ class RequestText:
     Attributes:
         place: path into the request, such as ``messages[2].content``.
         kind: ``user`` for what a user-role turn says.
-        last: whether it belongs to the user's last turn, which is looked at but never edited.
+        last: whether it belongs to the user's last turn, from which nothing is withheld.
         write: puts an edited text back; None where the text cannot be edited (names, keys).
     """
 
@@ -79,9 +79,9 @@ def completion_texts(raw: dict[str, Any]) -> list[RequestText]:
     """Every text of a checked completion request body."""
     prompt = raw["prompt"]
     if isinstance(prompt, str):
-        return [RequestText("prompt", prompt, "user", last=True)]
+        return [_member(raw, "prompt", "prompt", "user", last=True)]
     return [
-        RequestText(f"prompt[{index}]", text, "user", last=True)
+        RequestText(f"prompt[{index}]", text, "user", True, _leaf(prompt, index, lambda: None))
         for index, text in enumerate(prompt)
     ]
 
@@ -105,7 +105,7 @@ def _member(
     def write(text: str) -> None:
         parent[name] = text
 
-    return RequestText(place, parent[name], kind, last, None if last else write)
+    return RequestText(place, parent[name], kind, last, write)
 
 
 def _called(function: dict[str, Any], place: str) -> Iterator[RequestText]:

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from guard.bundle import BundlePhrase
 from guard.stream import Scanner
-from server.answer_scan import ChoiceScan, find_in_json, unescape_json
+from server.answer_scan import ChoiceScan, find_in_json
+from server.wire.json_text import unescape_json
 
 SCANNER = Scanner([BundlePhrase("mirelle quay", 0, "hard"), BundlePhrase("saltgate", 1, "hard")])
 

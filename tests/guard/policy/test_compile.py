@@ -124,6 +124,19 @@ def test_a_target_keeps_what_its_owner_wrote(tmp_path: Path) -> None:
     assert [target.id for target in bundle.targets] == ["harbor", CANARY_TARGET]
 
 
+def test_a_phrase_that_holds_a_name_is_forbidden_of_its_stand_in_too(tmp_path: Path) -> None:
+    phrases = ["Mirelle Quay", "Quay", "School of Mirelle Quay", "Saltgate"]
+    written = {"respond": "substitute", "forbid": {"phrases": phrases}}
+    path = write(tmp_path, target(**written))
+    bundle = compile_policy(path, tmp_path / "bundles", encode=None)
+    named = {made.text: made.instead for made in bundle.targets[0].stand_ins}
+    forbidden = [phrase.text for phrase in bundle.phrases.of_targets([0])]
+    instead = named["Mirelle Quay"].lower()
+    assert f"school of {instead}" in forbidden
+    assert {"school of mirelle quay", "mirelle quay", "saltgate"} <= set(forbidden)
+    assert not {instead, named["Quay"].lower()} & set(forbidden)
+
+
 def test_the_same_policy_gives_the_same_bundle(tmp_path: Path) -> None:
     path = write(tmp_path, target(detect={"examples": ["Who wrote it?"]}))
     digests = {

@@ -8,14 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from guard.bundle import StandIn
 from guard.errors import PolicyError
 from guard.normalise import SEP, normalise
 from guard.policy import corpus
-from guard.policy.corpus import Folding, WordHasher, corpus_files, read_corpus
+from guard.policy.corpus import Folding, WordHasher, corpus_files, read_corpus, swapped_words
 from guard.policy.model import Place
 from guard.policy.source import Source
+from guard.stand_ins import Swap, pairs
 from guard.verbatim import run_key
-from tests.guard.words import word_hash, words_of
+from tests.guard.words import hashes_of, word_hash, words_of
 
 PLACE = Place(Source("policy.yaml", {}, {}), ("forbid", "verbatim", "corpus"))
 # Characters that fold to nothing, to several symbols, to words of their own, and to separators.
@@ -37,6 +39,29 @@ def test_a_file_is_read_in_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     path.write_text("\ufeffThe  Captain’s naïve\nlast-born")
     (document,) = read_corpus([path], PLACE)
     assert document.tolist() == [word_hash(w) for w in words_of("the captain s naive last born")]
+
+
+NAMES = [
+    StandIn("Hina Ameen", "person", "Ellis Hale"),
+    StandIn("Ameen", "family", "Hale"),
+    StandIn("The Town That Drowned", "title", "The Quiet Kettle of Barns"),
+]
+PARTS = ["Hina Ameen", "Hina", "Ameen's", "Ameens", "The Town That Drowned", "is", "Town", "by"]
+
+
+@given(st.lists(st.lists(st.sampled_from(PARTS), max_size=9).map(" ".join), max_size=3))
+def test_a_corpus_is_swapped_as_its_text_would_be(texts: list[str]) -> None:
+    swap = Swap([(name, instead) for _, name, instead in pairs(NAMES)])
+    expected = [hashes_of(swap.apply(text)).tolist() for text in texts if swap.find(text)]
+    made = swapped_words([hashes_of(text) for text in texts], NAMES, 8)
+    assert [words.tolist() for words in made] == expected
+
+
+def test_no_run_reaches_over_a_name_that_is_too_long_to_be_said() -> None:
+    text = hashes_of("Her book The Town That Drowned is by Hina Ameen")
+    made = swapped_words([text], NAMES, 3)
+    expected = ["Her book", "is by Ellis Hale"]
+    assert [words.tolist() for words in made] == [hashes_of(part).tolist() for part in expected]
 
 
 def test_files_are_found_by_pattern_sorted_and_once(tmp_path: Path) -> None:

@@ -61,6 +61,63 @@ def test_a_target_overrides_the_defaults(tmp_path: Path) -> None:
     assert (loaded.mode, loaded.respond) == ("enforce", "observe")
 
 
+@pytest.mark.parametrize(
+    ("own", "default", "respond"),
+    [
+        (None, None, "refuse"),
+        (None, "suppress", "refuse"),
+        (None, "substitute", "refuse"),
+        (None, "observe", "observe"),
+        ("suppress", None, "suppress"),
+    ],
+)
+def test_a_real_person_is_answered_with_an_invention_only_where_the_target_says_so(
+    tmp_path: Path, own: str | None, default: str | None, respond: str
+) -> None:
+    fields = {"reason": "privacy"} | ({"respond": own} if own else {})
+    defaults = {"respond": default} if default else {}
+    (loaded,) = load_policy(write(tmp_path, target(**fields), defaults=defaults)).targets
+    assert loaded.respond == respond
+
+
+@pytest.mark.parametrize("reason", ["privacy", "safety"])
+def test_harm_is_not_answered_with_stand_ins(tmp_path: Path, reason: str) -> None:
+    error = only(write(tmp_path, target(reason=reason, respond="substitute")))
+    assert error.field == "targets[0].respond"
+    assert "does harm of its own" in error.problem
+    assert (
+        f"set `respond: refuse` (or `suppress`) for a target with `reason: {reason}`" in error.fix
+    )
+
+
+def test_a_default_that_does_harm_is_named_at_the_target(tmp_path: Path) -> None:
+    path = write(tmp_path, target(reason="safety"), defaults={"respond": "substitute"})
+    assert only(path).field == "targets[0]"
+
+
+@pytest.mark.parametrize(
+    ("changed", "field", "said"),
+    [
+        ({"forbid": {"phrases": ["Quay"], "say_back": False}}, "forbid.say_back", "could not name"),
+        ({"detect": {"examples": ["What is it about?"]}}, "respond", "names anything"),
+        ({"forbid": {}}, "forbid", "`substitute` would hold nothing back"),
+    ],
+)
+def test_what_cannot_be_substituted_is_named(
+    tmp_path: Path, changed: dict[str, Any], field: str, said: str
+) -> None:
+    error = only(write(tmp_path, target(respond="substitute", **changed)))
+    assert error.field == f"targets[0].{field}"
+    assert said in error.problem
+
+
+def test_stand_ins_are_made_only_where_they_are_asked_for(tmp_path: Path) -> None:
+    (suppressed,) = load_policy(write(tmp_path, target())).targets
+    (substituted,) = load_policy(write(tmp_path, target(respond="substitute"))).targets
+    assert suppressed.stand_ins == ()
+    assert [made.text for made in substituted.stand_ins] == ["Mirelle Quay", "Mirelle", "Quay"]
+
+
 def test_a_folder_is_read_by_name_and_merged(tmp_path: Path) -> None:
     write(tmp_path, target(id="b"), name="2.yml")
     write(tmp_path, target(id="a"), name="1.yaml", defaults={"respond": "refuse"})
@@ -111,7 +168,6 @@ def change(where: str, value: Any) -> dict[str, Any]:
         ("title", "x" * 201, "title", "is longer than 200 characters"),
         ("reason", "fun", "reason", "must be `copyright`"),
         ("respond", "steer", "respond", "this version does not enforce `steer`"),
-        ("respond", "substitute", "respond", "this version does not enforce `substitute`"),
         ("forbid.statements", "f.txt", "forbid.statements", "`kind: telling_words`"),
         ("forbid.verbatim", {"words": 8}, "forbid.verbatim", "`corpus` is missing"),
         ("forbid.verbatim", verbatim(corpus=7), "forbid.verbatim.corpus", "must be a file pattern"),
