@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from guard.engine.vocabulary import gpt2_alphabet, token_bytes
 from guard.errors import EngineUnsupportedError
+from guard.normalise import normalise
 
 tokenizers = pytest.importorskip("tokenizers")
 
@@ -59,11 +60,11 @@ def test_the_gpt2_alphabet_covers_every_byte_once() -> None:
     assert all(char.isprintable() and not char.isspace() for char in alphabet)
 
 
-def test_a_byte_level_tokenizer_gives_its_bytes_and_nothing_for_special_tokens() -> None:
+def test_a_byte_level_tokenizer_gives_its_bytes_and_a_break_for_special_tokens() -> None:
     vocab = {"a": 0, "\u0120b": 1, "\u00c3": 2, "\u00a9": 3}
     tokenizer = fast(tokenizers.models.BPE(vocab=vocab, merges=[]), tokenizers.decoders.ByteLevel())
     tokenizer.add_special_tokens({"eos_token": "<end>"})
-    assert token_bytes(tokenizer, 6) == [b"a", b" b", b"\xc3", b"\xa9", b"", b""]
+    assert token_bytes(tokenizer, 6) == [b"a", b" b", b"\xc3", b"\xa9", b"\n", b""]
 
 
 def test_a_byte_fallback_tokenizer_gives_spaces_and_raw_bytes() -> None:
@@ -119,3 +120,13 @@ def test_the_demo_tokenizer_is_understood(demo_model: Path) -> None:
     pieces = token_bytes(tokenizer, len(tokenizer))
     text = "Basil Mahfouz Al-Kuwaiti, caf\u00e9 \u6771\u4eac \U0001f600"
     assert b"".join(pieces[token] for token in tokenizer.encode(text)).decode() == text
+
+
+def test_special_tokens_part_the_prompt_from_the_answer(demo_model: Path) -> None:
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(demo_model)
+    pieces = token_bytes(tokenizer, len(tokenizer))
+    ids = tokenizer.encode("the capital of France<|im_end|>Paris")
+    text = b"".join(pieces[token] for token in ids)
+    assert normalise(text.decode()).split() == ["the", "capital", "of", "france", "paris"]
