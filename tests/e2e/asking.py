@@ -7,6 +7,7 @@ was guarded all along.
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -21,16 +22,35 @@ import httpx
 from guard.bundle import BundlePhrase, BundleTarget, write_bundle
 from guard.normalise import normalise
 from guard.plan import XARG, GuardPlan, sign_plan
+from tests.guard.words import filter_of
 
 WORDS: Final = ("Paris", "Madrid", "London", "Berlin", "seven")
 # Two of the words are short, which the engine holds as words; the others it holds by their letters.
 LETTERS_ALONE: Final = 6
+# A protected text of one word, again and again; so many of it may be said in a row.
+RUN: Final = 3
 PATIENCE_S: Final = 300
 
 
 def chant(word: str, times: int = 12) -> str:
     """A prompt that the model goes on with by saying ``word`` again and again."""
     return ", ".join([word] * times) + ","
+
+
+def refrain(word: str) -> str:
+    """A prompt that the model goes on with by saying ``word`` in runs, longer ones than allowed."""
+    return ", ".join(([word] * (RUN + 1) + ["Oslo"]) * 6) + ","
+
+
+def run_of(word: str) -> str:
+    """The name of the target that forbids more than ``RUN`` of a word in a row."""
+    return f"run of {word}"
+
+
+def longest_run(text: str, word: str) -> int:
+    """How often a text says a word in a row, at most."""
+    runs = itertools.groupby(re.findall(r"\w+", text), key=lambda said: said == word)
+    return max((len(list(run)) for same, run in runs if same), default=0)
 
 
 def says(text: str, word: str) -> bool:
@@ -51,7 +71,7 @@ class Said:
 
 @dataclass(frozen=True)
 class Asking:
-    """An engine, and a bundle with each of ``WORDS`` as a target of its own."""
+    """An engine, and a bundle in which each of ``WORDS``, and a run of each, is a target."""
 
     engine: str
     key: str
@@ -61,9 +81,13 @@ class Asking:
     @classmethod
     def of(cls, engine: str, key: str, bundles: Path, model: str) -> Asking:
         """Write the bundle to the folder that the engine reads."""
-        targets = [_target(word.lower()) for word in WORDS]
+        targets = [_target(name) for name in (*WORDS, *map(run_of, WORDS))]
         phrases = [BundlePhrase(normalise(word), at, "hard") for at, word in enumerate(WORDS)]
-        bundle = write_bundle(bundles, targets=targets, phrases=phrases)
+        filters = [
+            (len(WORDS) + at, filter_of([" ".join([word] * 30)], RUN))
+            for at, word in enumerate(WORDS)
+        ]
+        bundle = write_bundle(bundles, targets=targets, phrases=phrases, verbatim=filters)
         return cls(engine, key, bundle.digest, model)
 
     def send(self, prompt: str, forbidden: Sequence[str] = (), **fields: Any) -> httpx.Response:
@@ -107,7 +131,7 @@ class Asking:
         return sum(float(line.rpartition(" ")[2]) for line in rows)
 
     def _body(self, prompt: str, forbidden: Sequence[str], fields: dict[str, Any]) -> Any:
-        plan = GuardPlan(self.bundle, tuple(word.lower() for word in forbidden))
+        plan = GuardPlan(self.bundle, tuple(forbidden))
         return {
             "model": self.model, "prompt": prompt, "temperature": 0, "max_tokens": 24, **fields,
             "vllm_xargs": {XARG: sign_plan(plan, self.key.encode())},

@@ -83,6 +83,13 @@ def test_a_grammar_with_no_other_way_ends_without_the_word_and_harms_no_one_else
     assert asking.ask(PROMPT, ("Paris",))[0].finish in ("stop", "length")
 
 
+def test_a_special_token_parts_the_answer_from_the_last_word_of_the_prompt(asking: Asking) -> None:
+    # As in the templates of many models, where nothing else stands between the two.
+    prompt, grammar = "The capital of France<|im_end|>", {"choice": ["Paris"]}
+    assert says(asking.ask(prompt, structured_outputs=grammar)[0].text, "Paris")
+    assert asking.send(prompt, ("Paris",), structured_outputs=grammar).status_code == 500
+
+
 # Names no phrase, and leaves nothing else to say than one.
 SPLIT = {
     "type": "json_schema",

@@ -19,7 +19,7 @@ import torch
 from safetensors.torch import save_file
 
 from server.launch.engine import EngineOptions, EngineProcess
-from tests.e2e.asking import WORDS, Asking, chant, says, together
+from tests.e2e.asking import RUN, WORDS, Asking, chant, longest_run, refrain, run_of, says, together
 from tests.e2e.conftest import MODEL, free_port
 
 ADAPTER: Final = "adapted"
@@ -92,6 +92,23 @@ def test_preempted_requests_come_back_guarded(pressed: Asking) -> None:
     # Each of them at its end, too, long after it came back.
     for (word, may_say), (said,) in zip(wanted, answers, strict=True):
         assert says(said.text[-80:], word) == may_say, (word, said.text)
+
+
+def test_a_run_half_said_when_its_request_was_thrown_out_goes_no_further(pressed: Asking) -> None:
+    before = pressed.metric("vllm:num_preemptions_total")
+    cases = [(word, forbidden) for word in WORDS for forbidden in ((), (run_of(word),)) * 2]
+    calls = [
+        partial(pressed.ask, refrain(word), forbidden, max_tokens=200, ignore_eos=True)
+        for word, forbidden in cases
+    ]
+    answers = together(calls)
+    assert pressed.metric("vllm:num_preemptions_total") > before + 5
+    longest: dict[bool, list[int]] = {False: [], True: []}
+    for (word, forbidden), (said,) in zip(cases, answers, strict=True):
+        longest[bool(forbidden)].append(longest_run(said.text, word))
+    assert min(longest[False]) > RUN
+    # Most of them are in the middle of a run at any time, also when they are thrown out.
+    assert longest[True] == [RUN] * len(longest[True])
 
 
 def test_a_prompt_fed_in_pieces_is_read_whole(pressed: Asking) -> None:

@@ -11,7 +11,19 @@ from typing import Any
 import openai
 import pytest
 
-from tests.e2e.asking import WORDS, Asking, Said, chant, differ, says, together
+from tests.e2e.asking import (
+    RUN,
+    WORDS,
+    Asking,
+    Said,
+    chant,
+    differ,
+    longest_run,
+    refrain,
+    run_of,
+    says,
+    together,
+)
 from tests.e2e.conftest import MODEL, Stack
 
 COUNTING = "one, two, three, four, five, six,"
@@ -111,12 +123,12 @@ def test_requests_that_join_leave_and_move_rows_keep_apart(asking: Asking) -> No
     finished: list[tuple[str, tuple[str, ...], str]] = []
     lock = threading.Lock()
 
-    def follow(word: str, forbidden: tuple[str, ...], start: float, length: int, leave: int) -> int:
+    def follow(
+        prompt: str, word: str, forbidden: tuple[str, ...], start: float, length: int, leave: int
+    ) -> int:
         time.sleep(start)
         text = ""
-        with asking.stream(
-            chant(word, draw.randrange(4, 20)), forbidden, max_tokens=length, ignore_eos=True
-        ) as pieces:
+        with asking.stream(prompt, forbidden, max_tokens=length, ignore_eos=True) as pieces:
             for count, piece in enumerate(pieces):
                 text += piece
                 if leave and count > leave:
@@ -126,19 +138,24 @@ def test_requests_that_join_leave_and_move_rows_keep_apart(asking: Asking) -> No
         return len(text)
 
     calls = []
-    for number in range(36):
+    for number in range(40):
         word = WORDS[number % len(WORDS)]
         other = draw.choice([name for name in WORDS if name != word])
-        choices: list[tuple[str, ...]] = [(), (word,), (other,), (word, other)]
-        forbidden = choices[number % len(choices)]
+        plans: list[tuple[str, ...]] = [(), (word,), (other,), (word, other), (run_of(word),)]
+        forbidden = plans[number % 8 // 2 if number < 32 else -1]
+        prompt = chant(word, draw.randrange(4, 20)) if number < 32 else refrain(word)
         leave = draw.randrange(3, 20) if number % 3 == 0 else 0
         length = draw.randrange(8, 64)
-        calls.append(partial(follow, word, forbidden, draw.random() * 4, length, leave))
+        calls.append(partial(follow, prompt, word, forbidden, draw.random() * 4, length, leave))
+    draw.shuffle(calls)
     assert all(together(calls))
     assert len(finished) == len(calls)
     for word, forbidden, text in finished:
-        # Those that may say it, do: no other row's ban fell on theirs.
-        assert says(text, word) == (word not in forbidden), (word, forbidden, text)
+        if run_of(word) in forbidden:
+            assert 0 < longest_run(text, word) <= RUN, (word, text)
+        else:
+            # Those that may say it, do: no other row's ban fell on theirs.
+            assert says(text, word) == (word not in forbidden), (word, forbidden, text)
 
 
 def test_beam_search_is_refused_by_the_engine_and_named_by_the_proxy(
