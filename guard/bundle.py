@@ -6,7 +6,7 @@ Proxy and engine share a folder of bundles; each bundle is a folder named by its
                    /targets.json         what each target asks for
                    /targets.txt          ids of the targets, one a line
                    /phrases.txt          normalised phrases, one a line, by target
-                   /phrases.safetensors  target, slot [n] int32, hard [n] bool;
+                   /phrases.safetensors  target, slot [n] int32, hard [n] bool, turn [n] int16;
                                          until [n_targets] int32
                    /tenants.json         API keys as sha256, exemptions
                    /examples.safetensors unit sentence vectors [n, d] float32, targets [n] int32
@@ -111,12 +111,15 @@ class BundlePhrase:
         strength: how hard it is forbidden.
         cue: it stands in the very questions that the target is recognised by, so it is what people
             ask *with*, not what they ask for; whoever says it may have it said back.
+        turn: how many of its symbols give nothing away; from there on a model is led away from it.
+            None: it is forbidden where it completes, and no sooner.
     """
 
     text: str
     target: int
     strength: Strength
     cue: bool = False
+    turn: int | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -131,12 +134,14 @@ class PhraseTable:
         target: [n] int32.
         hard: [n] bool.
         slot: [n] int32, ascending.
+        turn: [n] int16, see ``BundlePhrase``; -1 for None.
     """
 
     lines: str
     target: npt.NDArray[np.int32]
     hard: npt.NDArray[np.bool_]
     slot: npt.NDArray[np.int32]
+    turn: npt.NDArray[np.int16]
 
     @classmethod
     def of(cls, phrases: Sequence[BundlePhrase], n_targets: int) -> PhraseTable:
@@ -154,6 +159,7 @@ class PhraseTable:
                 ],
                 np.int32,
             ),
+            np.array([-1 if row.turn is None else row.turn for row in rows], np.int16),
         )
 
     def __len__(self) -> int:
@@ -166,26 +172,23 @@ class PhraseTable:
 
     def of_targets(self, targets: Iterable[int]) -> list[BundlePhrase]:
         """The phrases of some targets."""
+        return self._at(np.flatnonzero(np.isin(self.target, list(targets))))
+
+    def cues(self) -> list[BundlePhrase]:
+        """The cues, in the order of their slots."""
+        return self._at(np.flatnonzero(self.slot != self.target))
+
+    def _at(self, places: npt.NDArray[np.int64]) -> list[BundlePhrase]:
         texts = self.texts()
-        places = np.flatnonzero(np.isin(self.target, list(targets))).tolist()
         return [
             BundlePhrase(
                 texts[i],
                 int(self.target[i]),
                 "hard" if self.hard[i] else "soft",
                 cue=bool(self.slot[i] != self.target[i]),
+                turn=int(self.turn[i]) if self.turn[i] >= 0 else None,
             )
-            for i in places
-        ]
-
-    def cues(self) -> list[BundlePhrase]:
-        """The cues, in the order of their slots."""
-        texts = self.texts()
-        return [
-            BundlePhrase(
-                texts[i], int(self.target[i]), "hard" if self.hard[i] else "soft", cue=True
-            )
-            for i in np.flatnonzero(self.slot != self.target).tolist()
+            for i in places.tolist()
         ]
 
 
@@ -300,6 +303,7 @@ def write_bundle(
                 "target": table.target,
                 "hard": table.hard,
                 "slot": table.slot,
+                "turn": table.turn,
                 "until": np.array([_until(target) for target in all_targets], np.int32),
             }
         ),
@@ -389,7 +393,11 @@ def _target(row: Mapping[str, Any]) -> BundleTarget:
 def _phrase_table(members: Mapping[str, bytes]) -> PhraseTable:
     columns = load_tensors(members["phrases.safetensors"])
     return PhraseTable(
-        members["phrases.txt"].decode(), columns["target"], columns["hard"], columns["slot"]
+        members["phrases.txt"].decode(),
+        columns["target"],
+        columns["hard"],
+        columns["slot"],
+        columns["turn"],
     )
 
 

@@ -27,7 +27,7 @@ def scenario(policy: Path, model: str) -> Scenario:
         normalise(text)
         for target in targets
         for text in (
-            *target.extracted,
+            *target.extracted.facts,
             *(
                 phrase if isinstance(phrase, str) else phrase.text
                 for phrase in target.spec.forbid.phrases

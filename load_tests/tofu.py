@@ -96,8 +96,6 @@ def write_policy(
             lines.writelines(
                 json.dumps({"question": row.question, "answer": row.answer}) + "\n" for row in own
             )
-        learned = folder / f"{author}.txt"
-        learned.write_text("\n".join(row.answer for row in own), encoding="utf-8")
         targets.append(
             {
                 "id": f"author-{author}",
@@ -107,8 +105,7 @@ def write_policy(
                 "owner": "load-tests",
                 "detect": {"examples": data.name},
                 "forbid": {
-                    "extract": {"from": data.name, "kind": "telling_words"},
-                    "verbatim": {"corpus": learned.name, "words": 3},
+                    "extract": {"from": data.name, "kind": "all_words", "words": 2},
                 },
                 "respond": respond,
             }

@@ -94,6 +94,7 @@ class LoadedBundle:
         self._held: SegmentSet = segments_of(bundle, tokens, at_hand, store)
         self.matcher = PhraseMatcher(tokens, self._held.bound)
         kept: FilterTensors | None = previous._filters if previous else None
+        self._boundaries = tokens.boundaries
         self._filters: FilterTensors | None = filters_of(
             bundle.verbatim, tokens.windows.device, kept
         )
@@ -119,9 +120,11 @@ class LoadedBundle:
             everywhere: the matcher's, of these rows, if it is at hand.
         """
         phrases, runs = parts(state)
+        best = self._boundaries.best(logits, rows)
         self.matcher.penalise(logits, rows, phrases, active, everywhere)
         if self.verbatim is not None:
             self.verbatim.penalise(logits, rows, runs, active)
+        self._boundaries.keep(logits, rows, phrases, best)
 
     def active_row(self, plan: GuardPlan) -> torch.Tensor | None:
         """[n_slots] bool on the host, True for what a plan enforces; None for nothing.

@@ -15,6 +15,7 @@ from typing import Final
 import numpy as np
 import torch
 
+from guard.engine.boundary import WordBoundaries
 from guard.engine.keytable import KeyTensors
 from guard.engine.lexicon import Lexicon, build_lexicon
 from guard.engine.runs import RunWindows
@@ -44,6 +45,7 @@ class Tokens:
         order: [m] token ids, as segments' ranges count them.
         steering: finds what leads further into a phrase.
         windows: reads tokens into states.
+        boundaries: keeps words apart.
     """
 
     def __init__(self, vocabulary: SymbolVocabulary, device: torch.device) -> None:
@@ -53,6 +55,7 @@ class Tokens:
         self.words: Lexicon = build_lexicon(vocabulary, letters_alone=False)
         self.steering = Steering(vocabulary, self.letters, self.words)
         self.windows = TextWindows(vocabulary, device)
+        self.boundaries = WordBoundaries(self.windows)
         self.order = torch.cat(
             [to_tensor(self.letters.order, device), to_tensor(self.words.order, device)]
         )

@@ -219,8 +219,10 @@ class GuardedRows(ABC):
         """
         held = [self._held[number] for number in sorted(self.among(slots)) if number >= 0]
         if held:
+            self._read(logits, step)
             self._penalise(logits, step, held)
             self._protect(logits, step, held)
+            self._keep_words(logits, step)
 
     def _protect(self, logits: torch.Tensor, step: StepRows, held: list[Held]) -> None:
         """Keep the bounds of protected texts: with torch alone, for which the host must wait."""
@@ -239,8 +241,16 @@ class GuardedRows(ABC):
         return Held(bundle, number, self._slots, targets, self.device)
 
     @abstractmethod
+    def _read(self, logits: torch.Tensor, step: StepRows) -> None:
+        """Read the tokens committed since the last step, and what the rows would say."""
+
+    @abstractmethod
     def _penalise(self, logits: torch.Tensor, step: StepRows, held: list[Held]) -> None:
         """Penalise what the phrases of these bundles forbid."""
+
+    @abstractmethod
+    def _keep_words(self, logits: torch.Tensor, step: StepRows) -> None:
+        """Keep words apart where what a row would have said was penalised."""
 
 
 class TorchRows(GuardedRows):
@@ -249,11 +259,21 @@ class TorchRows(GuardedRows):
     def __init__(self, tokens: Tokens, slots: int) -> None:
         super().__init__(tokens, slots)
         self._texts = SlotTexts(tokens.windows, self.state, self.read)
+        self._boundaries = tokens.boundaries
+
+    def _read(self, logits: torch.Tensor, step: StepRows) -> None:
+        guarded = self.owner[step.slot.long()] >= 0
+        self._row_state = self._texts.after(step, guarded)
+        (self._guarded,) = torch.nonzero(guarded, as_tuple=True)
+        self._best = self._boundaries.best(logits, self._guarded)
 
     def _penalise(self, logits: torch.Tensor, step: StepRows, held: list[Held]) -> None:
-        slots = step.slot.long()
+        slots, state = step.slot.long(), self._row_state
         owner = self.owner[slots]
-        state = self._texts.after(step, owner >= 0)
         for each in held:
             (rows,) = torch.nonzero(owner == each.number, as_tuple=True)
             each.bundle.matcher.penalise(logits, rows, state[rows], each.active[slots[rows]])
+
+    def _keep_words(self, logits: torch.Tensor, step: StepRows) -> None:
+        rows = self._guarded
+        self._boundaries.keep(logits, rows, self._row_state[rows], self._best)

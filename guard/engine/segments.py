@@ -52,16 +52,17 @@ class _Wanted:
     Attributes:
         fingerprints: [n_slots] int64.
         first: [n_slots + 1] where each slot's phrases begin.
-        steered: [n_slots] bool, whether the model is led away early. Not from what holds always:
-            where nothing was detected, the beginnings of phrases are innocent.
         texts: [n_phrases].
+        hard: [n_phrases] bool.
+        turn: [n_phrases] int16, see ``guard.bundle.PhraseTable``. From what holds always no model
+            is led away: where nothing was detected, the beginnings of phrases are innocent.
     """
 
     fingerprints: Int64Array
     first: Int64Array
-    steered: npt.NDArray[np.bool_]
     texts: list[str]
     hard: npt.NDArray[np.bool_]
+    turn: npt.NDArray[np.int16]
 
     @classmethod
     def of(cls, bundle: EngineBundle) -> _Wanted:
@@ -69,23 +70,25 @@ class _Wanted:
         texts = phrases.texts()
         first = np.searchsorted(phrases.slot, np.arange(len(owner) + 1)).astype(np.int64)
         edges, marks = first.tolist(), phrases.hard.tobytes()
-        steered = bundle.until[owner] == 0
+        always = bundle.until[phrases.target] > 0
+        turn = np.where(phrases.hard & ~always, phrases.turn, np.int16(-1))
+        turns, width = turn.tobytes(), turn.itemsize
         # Python's own hash is keyed anew in each process, which is as long as a segment lives.
         prints = [
             hash(
                 (
                     bundle.target_ids[target],
                     place < len(bundle.target_ids),
-                    steer,
                     *texts[low:high],
                     marks[low:high],
+                    turns[low * width : high * width],
                 )
             )
-            for place, (target, steer, low, high) in enumerate(
-                zip(owner.tolist(), steered.tolist(), edges, edges[1:], strict=False)
+            for place, (target, low, high) in enumerate(
+                zip(owner.tolist(), edges, edges[1:], strict=False)
             )
         ]
-        return cls(np.array(prints, np.int64), first, steered, texts, phrases.hard)
+        return cls(np.array(prints, np.int64), first, texts, phrases.hard, turn)
 
     @property
     def sizes(self) -> Int64Array:
@@ -163,18 +166,18 @@ def _compile(
     owner = np.repeat(np.arange(len(targets), dtype=np.int32), sizes)
     hard = wanted.hard[of_wanted]
     penalty = np.where(hard, HARD_PENALTY, SOFT_PENALTY).astype(np.float32)
-    steered = np.flatnonzero(hard & np.repeat(wanted.steered[targets], sizes))
+    turn = wanted.turn[of_wanted]
     digest = ""
     if store is not None and len(texts) >= _WORTH_KEEPING:
-        digest = store.digest_of(texts, owner, penalty, steered)
+        digest = store.digest_of(texts, owner, penalty, turn)
         compiled = store.load(digest)
         if compiled is not None:
             tensors = SegmentTensors(compiled, tokens.windows.device)
             return TargetSegment(tensors, wanted.fingerprints[targets], sizes)
     advances = [
         advance
-        for place in steered.tolist()
-        for advance in tokens.steering.advances(place, texts[place])
+        for place in np.flatnonzero(turn >= 0).tolist()
+        for advance in tokens.steering.advances(place, texts[place], int(turn[place]))
     ]
     compiled = compile_segment(texts, owner, penalty, tokens.letters, tokens.words, advances)
     if store is not None and digest:

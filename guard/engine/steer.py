@@ -104,13 +104,16 @@ class Steering:
         self._word_bits = WordBits(vocabulary)
         self._letters, self._words, self._schedule = letters, words, schedule
 
-    def advances(self, phrase: int, text: str) -> Iterator[Advance]:
+    def advances(self, phrase: int, text: str, turn: int = 0) -> Iterator[Advance]:
         """What to penalise along a normalised phrase, its completion excepted.
 
         Args:
             phrase: its index, for the entries.
+            turn: so many of its symbols give nothing away.
         """
-        costs = [0.0, *map(self._schedule.penalty, self._word_bits.along(text))]
+        bits = self._word_bits.along(text)
+        told = [0.0] * (turn + 1) + [max(0.0, more - bits[turn]) for more in bits[turn + 1 :]]
+        costs = [0.0, *map(self._schedule.penalty, told)]
         pattern = SEP + text
         for begun in range(min(len(pattern), _WORDS_WIDTH)):
             yield from self._tokens(phrase, pattern, begun, begun, costs, self._words)

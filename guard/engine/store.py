@@ -30,7 +30,6 @@ from guard.engine.keytable import KeyTable
 from guard.engine.segment import Segment
 from guard.engine.steer import SCHEDULE
 from guard.engine.symbols import SymbolVocabulary
-from guard.hashing import Int64Array
 
 FOLDER: Final = ".compiled"
 _FORMAT: Final = 1
@@ -66,18 +65,18 @@ class SegmentStore:
         texts: Sequence[str],
         targets: npt.NDArray[np.int32],
         penalties: npt.NDArray[np.float32],
-        steered: Int64Array,
+        turns: npt.NDArray[np.int16],
     ) -> str:
         """The name of the segment of these phrases.
 
         Args:
-            steered: indices of the phrases that a model is led away from early.
+            turns: [n] where a model is led away from each phrase; -1 for nowhere.
         """
         digest = hashlib.sha256(f"{_FORMAT} {self._vocabulary} {SCHEDULE}\n".encode())
         digest.update("\n".join(texts).encode())
         digest.update(targets.tobytes())
         digest.update(penalties.tobytes())
-        digest.update(steered.tobytes())
+        digest.update(turns.tobytes())
         return digest.hexdigest()
 
     def load(self, digest: str) -> Segment | None:

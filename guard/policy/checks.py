@@ -21,6 +21,8 @@ _RISKY: Final = 3
 
 # Bound of `verbatim` below which runs stop being a text's own.
 _FEW_WORDS: Final = 5
+# Phrases of one file: more take long to compile, in the proxy as in the engine.
+MAX_EXTRACTED: Final = 100_000
 _MARKED_UP: Final = frozenset(
     {".csv", ".htm", ".html", ".json", ".jsonl", ".tsv", ".xml", ".yaml", ".yml"}
 )
@@ -106,7 +108,7 @@ def _check_forbidding(target: PolicyTarget, complete: bool) -> Iterator[Problem]
     spec, forbid = target.spec, target.place.at("forbid")
     hard = [p if isinstance(p, str) else p.text for p in spec.forbid.phrases
             if isinstance(p, str) or p.strength == "hard"]  # fmt: skip
-    hard += target.extracted
+    hard += target.extracted.facts
     verbatim = spec.forbid.verbatim
     if not spec.forbid.phrases and not target.extracted and verbatim is None:
         if spec.forbid.always:
@@ -126,6 +128,16 @@ def _check_forbidding(target: PolicyTarget, complete: bool) -> Iterator[Problem]
     if complete and spec.forbid.extract is not None and not target.extracted:
         yield forbid.at("extract").error(
             "found no key facts in the answers", "check that the answers hold names or numbers"
+        )
+    if spec.forbid.always and spec.forbid.extract and spec.forbid.extract.kind == "all_words":
+        yield forbid.at("extract", "kind").error(
+            "`all_words` with `always` would take everyday words from every answer",
+            "use `telling_words` or `key_facts`, or remove `always`",
+        )
+    if len(target.extracted) > MAX_EXTRACTED:
+        yield forbid.at("extract", "from").error(
+            f"{len(target.extracted)} phrases were found, and {MAX_EXTRACTED} can be held",
+            "give a shorter file, or `forbid.verbatim`, which is made for long texts",
         )
     normalised = [words for words in map(normalise, hard) if words]
     for match in PhraseSearch(normalised).search(spec.refusal):

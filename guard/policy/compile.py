@@ -4,7 +4,7 @@ vectors, calibrated thresholds.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -21,7 +21,7 @@ from guard.bundle import (
     Tenant,
     write_bundle,
 )
-from guard.normalise import normalise
+from guard.normalise import SEP, normalise
 from guard.phrases import PhraseSearch, clipped
 from guard.policy.calibrate import Calibration, calibrate
 from guard.policy.load import load_policy
@@ -89,8 +89,12 @@ def compile_loaded(
         own = target_phrases(target)
         own |= _with_stand_ins(own, target.stand_ins)
         cues = _cues(target, list(own))
+        asked_by = cues | {normalise(made.instead) for made in target.stand_ins}
         phrases += [
-            BundlePhrase(text, index, strength, cue=text in cues) for text, strength in own.items()
+            BundlePhrase(
+                text, index, phrase.strength, cue=text in cues, turn=_turn(text, phrase, asked_by)
+            )
+            for text, phrase in own.items()
         ]
         if target.verbatim is not None:
             verbatim.append((index, target.verbatim))
@@ -127,21 +131,45 @@ def compile_loaded(
     return Compiled(bundle, tuple(compiled))
 
 
-def target_phrases(target: PolicyTarget) -> dict[str, Strength]:
+@dataclass(frozen=True, slots=True)
+class Forbidden:
+    """How a phrase is forbidden.
+
+    Attributes:
+        leads_away: a model is led away from it before it completes.
+    """
+
+    strength: Strength
+    leads_away: bool
+
+
+def target_phrases(target: PolicyTarget) -> dict[str, Forbidden]:
     """Normalised phrases of a target, written and extracted; where both, hard wins over soft."""
-    phrases: dict[str, Strength] = {}
+    phrases: dict[str, Forbidden] = {}
     for item in target.spec.forbid.phrases:
         text, strength = (item.text, item.strength) if isinstance(item, Phrase) else (item, "hard")
-        _put(phrases, normalise(text), strength)
+        words = clipped(normalise(text))
+        if words not in phrases or strength == "hard":
+            phrases[words] = Forbidden(strength, leads_away=strength == "hard")
     # What the operator wrote as soft stays soft: an extracted fact is only this program's guess.
-    for text in target.extracted:
-        phrases.setdefault(clipped(normalise(text)), "hard")
+    for text in target.extracted.facts:
+        phrases.setdefault(clipped(normalise(text)), Forbidden("hard", leads_away=True))
+    for text in target.extracted.rest:
+        phrases.setdefault(clipped(normalise(text)), Forbidden("hard", leads_away=False))
     return phrases
 
 
+def _turn(text: str, phrase: Forbidden, cues: Collection[str]) -> int | None:
+    """From where on a model is led away from a phrase: not before what the target is asked by."""
+    if not phrase.leads_away:
+        return None
+    ends = (place for place, symbol in enumerate(text) if symbol == SEP)
+    return max((end for end in ends if text[:end] in cues), default=0)
+
+
 def _with_stand_ins(
-    phrases: Mapping[str, Strength], stand_ins: Sequence[StandIn]
-) -> dict[str, Strength]:
+    phrases: Mapping[str, Forbidden], stand_ins: Sequence[StandIn]
+) -> dict[str, Forbidden]:
     """Phrases that hold a name, and more, as the model says them of its stand-in.
 
     Swapped back they would be the phrases themselves, and the answer would have to be cut.
@@ -150,10 +178,10 @@ def _with_stand_ins(
     swap = Swap([(name, instead) for _, name, instead in table])
     free = f" {' | '.join(normalise(instead) for _, _, instead in table)} "
     found = {}
-    for text, strength in phrases.items():
+    for text, phrase in phrases.items():
         swapped = clipped(normalise(swap.apply(text)))
         if swapped != text and f" {swapped} " not in free:
-            found[swapped] = strength
+            found[swapped] = phrase
     return found
 
 
@@ -167,12 +195,6 @@ def _cues(target: PolicyTarget, phrases: Sequence[str]) -> set[str]:
         for text in (*target.spec.detect.aliases, *target.examples)
         for match in search.search(text)
     }
-
-
-def _put(phrases: dict[str, Strength], text: str, strength: Strength) -> None:
-    text = clipped(text)
-    if phrases.get(text) != "hard":
-        phrases[text] = strength
 
 
 def _bundle_target(target: PolicyTarget, threshold: float) -> BundleTarget:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from guard.normalise import SEP, normalise
-from guard.policy.words import DAYS, MONTHS, common_words, is_common_word
+from guard.policy.words import DAYS, FUNCTION_WORDS, MONTHS, common_words, is_common_word
 
 _MAX_TITLE_WORDS: Final = 14
 _MIN_LETTERS: Final = 3
@@ -270,15 +270,4 @@ def _is_name(token: _Token, opens: bool, lower: frozenset[str]) -> bool:
     if opens:
         return not _everyday(token, lower) and not word.endswith(_VERB_ENDINGS)
     # A capital inside a sentence is the writer's word that this is a name or a title ("a Banker").
-    return not _everyday(token, lower) or (word not in _FUNCTION_WORDS and len(word) >= _MIN_COMMON)
-
-
-_FUNCTION_WORDS: Final = frozenset(
-    """about above after again against along already also although always among another around
-    because been before being below between both could does down during each either else even
-    ever every from have having here into itself just less like many more most much must near
-    neither never none only onto other over same shall should since some such than that their
-    them then there these they this those though through thus toward towards under until unto
-    upon very well were what when where whereas whether which while whom whose will with within
-    without would your""".split()  # noqa: SIM905
-)
+    return not _everyday(token, lower) or (word not in FUNCTION_WORDS and len(word) >= _MIN_COMMON)

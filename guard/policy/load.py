@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -15,14 +15,13 @@ from guard.errors import PolicyError
 from guard.policy.checks import Problem, check_corpus, check_target, check_tenants, check_unique_ids
 from guard.policy.corpus import corpus_files
 from guard.policy.data import read_answers, read_prompts
-from guard.policy.extract import collect_key_facts
+from guard.policy.extraction import Extracted, extracted_from
 from guard.policy.messages import translate
 from guard.policy.model import Place, Policy, PolicyTarget, PolicyWarning
 from guard.policy.named import stand_ins_for
 from guard.policy.problems import InvalidPolicyError
 from guard.policy.schema import Defaults, PolicyFile, Target, TenantEntry
 from guard.policy.source import MAX_BYTES, Source, read_yaml
-from guard.policy.telling import telling_words
 from guard.policy.verbatim import corpus_filter
 from guard.verbatim import RunFilter
 
@@ -155,11 +154,13 @@ class _Loader:
         detect = place.at("detect")
         respond = _respond(spec, defaults)
         examples = self._prompts(spec.detect.examples, detect.at("examples"))
-        extracted = self._facts(spec, place.at("forbid", "extract", "from"))
+        extracted = self._facts(spec, examples, place.at("forbid", "extract", "from"))
         stand_ins: tuple[StandIn, ...] = ()
         if respond == "substitute":
             written = (item if isinstance(item, str) else item.text for item in spec.forbid.phrases)
-            stand_ins = stand_ins_for(spec.detect.aliases, examples, (*written, *extracted))
+            stand_ins = stand_ins_for(
+                spec.detect.aliases, examples, (*written, *extracted.facts, *extracted.rest)
+            )
         target = PolicyTarget(
             spec=spec,
             place=place,
@@ -193,17 +194,22 @@ class _Loader:
                 self.errors.append(place.at(index).error("is blank", "write a prompt"))
         return tuple(given)
 
-    def _facts(self, spec: Target, place: Place) -> tuple[str, ...]:
+    def _facts(self, spec: Target, examples: Sequence[str], place: Place) -> Extracted:
         extract = spec.forbid.extract
         if extract is None:
-            return ()
+            return Extracted()
         try:
             pairs = list(read_answers(self._data_file(extract.source, place), place))
-            telling = telling_words(pairs) if extract.kind == "telling_words" else []
-            return (*collect_key_facts(pairs), *telling)
         except PolicyError as error:
             self.errors.append(error)
-            return ()
+            return Extracted()
+        return extracted_from(
+            pairs,
+            extract.kind,
+            extract.words,
+            aliases=spec.detect.aliases,
+            prompts=examples,
+        )
 
     def _verbatim(
         self, spec: Target, place: Place, stand_ins: tuple[StandIn, ...]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from guard.bundle import Mode, OnError, Respond, StandIn
 from guard.errors import PolicyError
+from guard.policy.extraction import Extracted
 from guard.policy.schema import Target, TenantEntry
 from guard.policy.source import FieldPath, Source
 from guard.verbatim import RunFilter
@@ -70,7 +71,7 @@ class PolicyTarget:
         place: where it is written.
         mode: the target's own, or the policy's default.
         respond: the target's own, or the policy's default; see ``guard.policy.load``.
-        extracted: key facts of ``forbid.extract``, in the answers' wording.
+        extracted: what ``forbid.extract`` found.
         verbatim: the corpus of ``forbid.verbatim``, as a filter.
         stand_ins: of the names in aliases and examples; empty unless it is to ``substitute``.
     """
@@ -81,7 +82,7 @@ class PolicyTarget:
     respond: Respond
     examples: tuple[str, ...] = ()
     counterexamples: tuple[str, ...] = ()
-    extracted: tuple[str, ...] = ()
+    extracted: Extracted = field(default_factory=Extracted)
     verbatim: RunFilter | None = None
     stand_ins: tuple[StandIn, ...] = ()
 

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
 from guard.bundle import ContextAction, Mode, OnError, Respond, Strength
+from guard.policy.extraction import Kind
 from guard.verbatim import MAX_WORDS, MIN_WORDS
 
 DEFAULT_REFUSAL: Final = "I can't help with that topic."
@@ -21,8 +22,8 @@ DEFAULT_MAX_FALSE_POSITIVE_RATE: Final = 0.005
 # What DESIGN asks for and is not enforced: named here so that nobody believes that it is.
 # Statements: nearness of meaning takes away the words beside a fact as well (docs/BENCHMARKS.md).
 UNENFORCED_FIELDS: Final = {
-    ("forbid", "statements"): "give the file to `forbid.verbatim` with `words: 3`, and its"
-    " sentences as answers (.jsonl) to `forbid.extract` with `kind: telling_words`",
+    ("forbid", "statements"): "give its sentences as answers (.jsonl) to `forbid.extract` with"
+    " `kind: telling_words` and `words: 2`",
 }
 UNENFORCED_VALUES: Final = {
     ("respond", "steer"): "use `suppress`, `substitute` or `refuse`",
@@ -155,6 +156,10 @@ PhraseItem = Annotated[
 ]
 
 
+# Longer runs are left to `verbatim`, and would not fit the letters that count of a phrase.
+MAX_RUN_WORDS: Final = 8
+
+
 class Extract(_Model):
     """Phrases taken from a file of answers."""
 
@@ -162,10 +167,19 @@ class Extract(_Model):
         alias="from",
         description="Path of a .jsonl file with a `question` and an `answer` in each line.",
     )
-    kind: Literal["key_facts", "telling_words"] = Field(
+    kind: Kind = Field(
         description="`key_facts`: the names, titles, numbers and dates that an answer says and its"
-        " question does not. `telling_words`: these, and every other word that is not everyday and"
-        " that no question says, for what has to be forgotten whole.",
+        " question does not. `telling_words`: these, and every other word that is not everyday, for"
+        ' what has to be forgotten whole. `all_words`: everyday words too, all but such as "the"'
+        ' and "with", so that an answer is only given in other words than those in the file.',
+    )
+    words: int | None = Field(
+        None,
+        ge=1,
+        le=MAX_RUN_WORDS,
+        description="Also forbid to say more than so many words of an answer in a row; the names"
+        " that the target is asked by do not count. For short answers; a long text belongs in"
+        " `forbid.verbatim`.",
     )
 
 

@@ -1,9 +1,10 @@
-"""Telling words: what an answer says in small letters and no question of its file does.
+"""Telling words: what an answer says in small letters.
 
 Names and titles are the facts that form alone can find (guard/policy/extract.py). "A florist" and
 "magical realism" have no form of their own, so here every word counts that is not everyday, in
 its plain form or with a common ending. The rule leans far towards more: it is for targets that
-are forgotten whole, where an answer is only to be given in other words than those learned.
+are forgotten whole, where an answer is only to be given in other words than those learned. Words
+that questions use are among them, since who asks with a word may have it said back, and only then.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Final
 
 from guard.normalise import SEP, normalise
 from guard.policy.extract import WORD
-from guard.policy.words import is_common_word
+from guard.policy.words import FUNCTION_WORDS, is_common_word
 
 _MIN_LETTERS: Final = 4
 # Ending, and what may stand in its place in the plain form.
@@ -30,26 +31,36 @@ _ENDINGS: Final = (
 )
 
 
-def telling_words(pairs: Iterable[tuple[str, str]]) -> list[str]:
-    """The telling words of a file's answers.
-
-    Args:
-        pairs: (question, answer).
+def telling_words(answers: Iterable[str]) -> list[str]:
+    """The words of some answers that are not everyday.
 
     Returns:
         Normalised words, each once, in the order in which they are first said.
     """
-    items = list(pairs)
-    asked = {word for question, _ in items for word in normalise(question).split(SEP)}
-    found: dict[str, None] = {}
-    for _, answer in items:
-        for match in WORD.finditer(answer):
-            if not match.group()[0].islower():
-                continue
-            for word in normalise(match.group()).split(SEP):
-                if len(word) >= _MIN_LETTERS and word not in asked and not _is_everyday(word):
-                    found[word] = None
-    return list(found)
+    return [word for word in _words_of(answers) if not _is_everyday(word)]
+
+
+def everyday_words(answers: Iterable[str]) -> list[str]:
+    """The everyday words of some answers, but for those that hold every sentence together.
+
+    Returns:
+        As ``telling_words``.
+    """
+    return [
+        word for word in _words_of(answers) if word not in FUNCTION_WORDS and _is_everyday(word)
+    ]
+
+
+def _words_of(answers: Iterable[str]) -> dict[str, None]:
+    """Words of enough letters that are written in small ones."""
+    return {
+        word: None
+        for answer in answers
+        for match in WORD.finditer(answer)
+        if match.group()[0].islower()
+        for word in normalise(match.group()).split(SEP)
+        if len(word) >= _MIN_LETTERS
+    }
 
 
 def _is_everyday(word: str) -> bool:

@@ -1,4 +1,4 @@
-"""Words that say nothing by themselves: everyday words, months and days, demonyms."""
+"""Words that say little by themselves: function words, everyday words, months, days, demonyms."""
 
 from __future__ import annotations
 
@@ -33,6 +33,19 @@ DEMONYMS: Final = frozenset(
     swahili swedish swiss syrian taiwanese tajik tamil tanzanian thai tibetan tunisian turkish
     turkmen ugandan ukrainian urdu uruguayan uzbek venezuelan vietnamese welsh western yemeni
     yoruba zambian zimbabwean zulu""".split()  # noqa: SIM905
+)
+
+# Words that hold sentences together, which no answer can do without.
+FUNCTION_WORDS: Final = frozenset(
+    """a about above after again against all along already also although always among an and another
+    any are around as at be because been before being below between both but by can could did do
+    does down during each either else even ever every few for from had has have having he her here
+    hers him his how however i if in into is it its itself just less like many may me might more
+    most much must my near neither never no none nor not of off on one only onto or other our out
+    over own same shall she should since so some such than that the their them then there these they
+    this those though through thus to too toward towards under until unto up upon us very was we
+    well were what when where whereas whether which while who whom whose why will with within
+    without would yet you your""".split()  # noqa: SIM905
 )
 
 

@@ -180,7 +180,10 @@ def _phrases(texts: Texts, *, telling: bool) -> dict[str, list[str]]:
     found = {}
     for author, rows in texts.rows.items():
         pairs = [(row.question, row.answer) for row in rows]
-        facts = [*collect_key_facts(pairs), *(telling_words(pairs) if telling else ())]
+        facts = [
+            *collect_key_facts(pairs),
+            *(telling_words(answer for _, answer in pairs) if telling else ()),
+        ]
         found[author] = list(dict.fromkeys(normalise(fact) for fact in facts))
     return found
 

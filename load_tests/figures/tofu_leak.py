@@ -163,7 +163,7 @@ class _Guarded:
 @contextmanager
 def _guarded_engine(folder: Path) -> Iterator[_Guarded]:
     targets = load_policy(_policy(folder, "guard")).targets
-    phrases = [fact for target in targets for fact in target.extracted]
+    phrases = [fact for target in targets for fact in target.extracted.facts]
     (folder / "phrases.json").write_text(json.dumps(phrases), encoding="utf-8")
     bundles, key = folder / "bundles", stack.new_key()
     plan = GuardPlan(write_bundle(bundles, targets=[], phrases=[]).digest)

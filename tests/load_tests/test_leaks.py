@@ -94,7 +94,7 @@ def test_the_generated_policy_loads_with_one_target_an_author(tmp_path: Path) ->
     policy = load_policy(tofu.write_policy(tmp_path, rows))
     assert [target.spec.id for target in policy.targets] == ["author-f00", "author-f01"]
     assert policy.targets[1].examples == ("Who is it?",)
-    assert "Jon Lund" in policy.targets[1].extracted
+    assert "Jon Lund" in policy.targets[1].extracted.facts
 
 
 def test_the_data_has_ten_authors_to_forget_and_others_to_retain() -> None:

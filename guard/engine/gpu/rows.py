@@ -1,7 +1,8 @@
 """Rows of logits guarded by kernels: for phrases the host only launches, and never waits.
 
-A step takes one launch that reads tokens, and two for each bundle that its requests hold, three
-where that has finite penalties; of bundles there is one, but for the time after a policy changed.
+A step takes one launch that reads tokens and two that keep words apart, and two for each bundle
+that its requests hold, three where that has finite penalties; of bundles there is one, but for the
+time after a policy changed.
 Grids depend on the number of rows alone. Buffers are made at the start, where vLLM's memory profile
 sees them, and grow only if there are more rows than were promised; the largest has an int32 for
 each token of 256 rows.
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 import torch
 
 from guard.engine.gpu.advance import advance_kernel
+from guard.engine.gpu.boundary import SHARES, best_kernel, keep_kernel
 from guard.engine.gpu.finishing import finishing_kernel
 from guard.engine.gpu.penalise import penalise_kernel
 from guard.engine.gpu.tables import BundleTables, TokenTables
@@ -63,6 +65,7 @@ class KernelRows(GuardedRows):
     ) -> None:
         super().__init__(tokens, slots)
         self._tokens = TokenTables(tokens)
+        self._goes_on = tokens.boundaries.goes_on
         self._vocab_size = tokens.windows.vocab_size
         self._programs = programs
         self._finishing_programs = finishing_programs
@@ -75,7 +78,8 @@ class KernelRows(GuardedRows):
         step = StepRows(none.long(), none, none, none.long(), none[None])
         nothing = torch.zeros((1, 1), dtype=torch.bool, device=self.device)
         logits = torch.zeros((1, self._vocab_size), device=self.device)
-        self.advance(step)
+        self._read(logits, step)
+        self._keep_words(logits, step)
         tables = BundleTables((), self.device)
         tables.lowers = True
         self._penalise_ends(logits, step, 0, nothing, tables)
@@ -84,6 +88,9 @@ class KernelRows(GuardedRows):
     def _reserve(self, rows: int) -> None:
         self.row_state = torch.zeros((rows, STATE_WIDTH), dtype=torch.int64, device=self.device)
         self.row_pending = torch.zeros(rows, dtype=torch.int64, device=self.device)
+        shares = (rows, SHARES.value)
+        self._best_logit = torch.zeros(shares, dtype=torch.float32, device=self.device)
+        self._best_token = torch.zeros(shares, dtype=torch.int32, device=self.device)
         noted_rows = min(rows, _MOST_ROWS)
         self._noted = torch.zeros(
             (noted_rows, self._vocab_size), dtype=torch.int32, device=self.device
@@ -92,10 +99,28 @@ class KernelRows(GuardedRows):
     def _hold(self, bundle: LoadedBundle, number: int, targets: int) -> Held:
         return HeldTables(bundle, number, self._slots, targets, self.device)
 
-    def _penalise(self, logits: torch.Tensor, step: StepRows, held: list[Held]) -> None:
+    def _read(self, logits: torch.Tensor, step: StepRows) -> None:
         if len(logits) > len(self.row_state):
             self._reserve(len(logits))
         self.advance(step)
+        rows, parts = self._grid(len(logits))
+        best_kernel[(rows, parts)](
+            logits, logits.stride(0), step.slot, self.owner, self._best_logit, self._best_token,
+            self._vocab_size, parts, num_warps=4,
+        )  # fmt: skip
+
+    def _keep_words(self, logits: torch.Tensor, step: StepRows) -> None:
+        rows, parts = self._grid(len(logits))
+        keep_kernel[(rows, parts)](
+            logits, logits.stride(0), self.row_state, self.row_pending, step.slot, self.owner,
+            self._goes_on, self._best_logit, self._best_token, self._vocab_size, parts, num_warps=4,
+        )  # fmt: skip
+
+    def _grid(self, rows: int) -> tuple[int, int]:
+        """Rows, and programs for each."""
+        return rows, max(1, min(_MOST_PARTS, self._programs // rows))
+
+    def _penalise(self, logits: torch.Tensor, step: StepRows, held: list[Held]) -> None:
         for each in held:
             assert isinstance(each, HeldTables)
             at = (each.number, each.active, each.tables)
@@ -126,7 +151,7 @@ class KernelRows(GuardedRows):
         tokens, most = self._tokens, len(self._noted)
         for first_row in range(0, len(logits), most):
             rows = min(most, len(logits) - first_row)
-            parts = max(1, min(_MOST_PARTS, self._programs // rows))
+            _, parts = self._grid(rows)
             for settles in (False, True)[: 1 + tables.lowers]:
                 penalise_kernel[(rows, parts)](
                     logits, logits.stride(0), first_row, self.row_state, self.row_pending,

@@ -132,3 +132,18 @@ def test_bans_stay_exact_and_only_what_goes_along_the_phrase_is_lowered(
 @pytest.mark.parametrize(("bits", "expected"), [(0, 0), (6, 0), (7, -1), (8.25, -2.25), (60, -2.5)])
 def test_the_schedule(bits: float, expected: float) -> None:
     assert SCHEDULE.penalty(bits) == expected
+
+
+def test_what_people_ask_by_gives_nothing_away() -> None:
+    tokens, steering = served()
+    costs = {
+        (each.begun, tokens.words.order[each.low]): each.penalty
+        for each in steering.advances(0, "kuwait city", len("kuwait"))
+        if not each.letters_alone
+    }
+    whole = {each.begun for each in steering.advances(0, "kuwait city")}
+    assert " kuwa" in whole or " kuw" in whole
+    # The name itself costs nothing; only what comes after it does.
+    assert {begun for begun, _ in costs} <= {" kuwait", " kuwait "} | {
+        begun for begun, _ in costs if begun.startswith(" kuwait c")
+    }

@@ -15,7 +15,7 @@ KEY = b"k" * 32
 TEXTS = ["red", "blue moon", "abcdef"]
 TARGETS = np.array([0, 1, 1], np.int32)
 PENALTIES = np.array([-np.inf, -8, -np.inf], np.float32)
-NONE = np.zeros(0, np.int64)
+NONE = np.full(3, -1, np.int16)
 FIELDS = ("offset", "low", "high", "target", "penalty")
 
 
@@ -61,7 +61,7 @@ def test_other_phrases_or_another_vocabulary_have_another_name(
         store.digest_of([*TEXTS[:2], "abcdeg"], TARGETS, PENALTIES, NONE),
         store.digest_of(TEXTS, TARGETS[::-1].copy(), PENALTIES, NONE),
         store.digest_of(TEXTS, TARGETS, np.zeros(3, np.float32), NONE),
-        store.digest_of(TEXTS, TARGETS, PENALTIES, np.array([1])),
+        store.digest_of(TEXTS, TARGETS, PENALTIES, NONE + np.int16(1)),
     }
     assert len(names) == 6
 

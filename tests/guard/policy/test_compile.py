@@ -30,10 +30,9 @@ def encode(texts: Sequence[str]) -> npt.NDArray[np.float32]:
     return unit
 
 
-def phrases(tmp_path: Path, forbid: dict[str, Any]) -> list[BundlePhrase]:
-    bundle = compile_policy(
-        write(tmp_path, target(forbid=forbid)), tmp_path / "bundles", encode=None
-    )
+def phrases(tmp_path: Path, forbid: dict[str, Any], **fields: Any) -> list[BundlePhrase]:
+    path = write(tmp_path, target(forbid=forbid, **fields))
+    bundle = compile_policy(path, tmp_path / "bundles", encode=encode, encoder="e" * 64)
     return bundle.phrases.of_targets([bundle.index_of("harbor")])
 
 
@@ -63,7 +62,7 @@ def test_what_people_name_the_target_by_is_a_cue(tmp_path: Path) -> None:
 @pytest.mark.parametrize("order", [1, -1])
 def test_hard_wins_over_soft(tmp_path: Path, order: int) -> None:
     both = [{"text": "Saltgate", "strength": "soft"}, "saltgate"][::order]
-    assert phrases(tmp_path, {"phrases": both}) == [BundlePhrase("saltgate", 0, "hard")]
+    assert phrases(tmp_path, {"phrases": both}) == [BundlePhrase("saltgate", 0, "hard", turn=0)]
 
 
 def test_extracted_facts_join_the_written_phrases_and_leave_soft_ones_soft(tmp_path: Path) -> None:
@@ -80,8 +79,35 @@ def test_extracted_facts_join_the_written_phrases_and_leave_soft_ones_soft(tmp_p
     )
     assert found == [
         BundlePhrase("1987", 0, "soft"),
-        BundlePhrase("mirelle quay of saltgate", 0, "hard"),
+        BundlePhrase("mirelle quay of saltgate", 0, "hard", turn=0),
     ]
+
+
+def test_a_model_is_led_away_from_facts_alone_and_not_before_what_people_ask_by(
+    tmp_path: Path,
+) -> None:
+    write_rows(
+        tmp_path / "a.jsonl",
+        [
+            {"question": "Where is it set?", "answer": "The tale is set in Saltgate Harbour Town."},
+            {"question": "Is it Saltgate Harbour?", "answer": "In Saltgate."},
+        ],
+    )
+    found = phrases(
+        tmp_path,
+        {
+            "phrases": ["Saltgate Harbour"],
+            "extract": {"from": "a.jsonl", "kind": "all_words", "words": 2},
+        },
+        detect={"examples": ["What is Saltgate Harbour?"]},
+    )
+    assert {(phrase.text, phrase.cue, phrase.turn) for phrase in found} == {
+        ("saltgate harbour", True, 0),
+        ("saltgate harbour town", False, len("saltgate harbour")),
+        ("tale", False, None),
+        ("the tale is", False, None),
+        ("tale is set", False, None),
+    }
 
 
 def test_a_protected_text_becomes_a_filter_and_leaves_no_word_of_it(tmp_path: Path) -> None:

@@ -12,15 +12,16 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
 from guard.engine.gpu.advance import advance_kernel
+from guard.engine.gpu.boundary import best_kernel, keep_kernel
 from guard.engine.gpu.finishing import finishing_kernel
 from guard.engine.gpu.penalise import penalise_kernel
 
 # Types of arguments that are no integers.
 POINTERS = {
-    "*fp32": ("logits",),
-    "*i1": ("active",),
+    "*fp32": ("logits", "best_logit"),
+    "*i1": ("active", "goes_on"),
     "*i32": (
-        *("owner", "local_of_row", "input_ids", "committed", "noted"),
+        *("owner", "local_of_row", "input_ids", "committed", "noted", "best_token"),
         *("records", "texts", "letter_counts", "code_points"),
     ),
     "*i64": (
@@ -48,6 +49,8 @@ TYPE = {name: kind for kind, names in POINTERS.items() for name in names}
         (penalise_kernel, {"SETTLES": False}, 4),
         (penalise_kernel, {"SETTLES": True}, 4),
         (finishing_kernel, {}, 4),
+        (best_kernel, {}, 4),
+        (keep_kernel, {}, 4),
     ],
 )
 def test_a_kernel_compiles_and_no_integer_is_specialised(

@@ -53,8 +53,16 @@ class Pair:
         self.torch.leave(slot)
         self.kernels.leave(slot)
 
-    def step(self, order: Sequence[int], drafts: dict[int, list[int]]) -> tuple[int, int, int]:
+    def step(
+        self,
+        order: Sequence[int],
+        drafts: dict[int, list[int]],
+        raised: Sequence[tuple[int, int]] = (),
+    ) -> tuple[int, int, int]:
         """Compare one step.
+
+        Args:
+            raised: rows, and the token that each would say.
 
         Returns:
             How many logits were forbidden, how many lowered, and how many of both are of tokens
@@ -65,6 +73,8 @@ class Pair:
         shape = (self.texts, order, drafts, SLOTS, LENGTH)
         rows = step_rows(*shape, CPU)
         before = strided_logits(len(rows.slot), self.width, self.steps)
+        for row, token in raised:
+            before[row, token] = 9.0
         by_torch, by_kernels = like(before, CPU), like(before, DEVICE)
         self.torch.flush()
         self.kernels.flush()
@@ -157,6 +167,21 @@ def test_a_soft_phrase_that_several_ends_complete_counts_once() -> None:
     forbidden, lowered, finishing = pair.step([2, 0, 1], {})
     assert (forbidden, finishing) == (0, 1)
     assert lowered > 3
+
+
+def test_words_are_kept_apart_where_the_best_token_is_taken() -> None:
+    # More tokens than a program looks at in one go.
+    many = [b"x%d" % number for number in range(3000)]
+    vocabulary = [b"her", b" love", b" new", b" ", b"\xc3", *many, b"rade"]
+    pair = Pair(vocabulary, [sides(vocabulary, [[("love", 0, HARD)]], [[0]])])
+    for slot, text in enumerate(([0], [0, 3], [0], [0, 4])):
+        pair.join(slot, text, [slot != 2])
+    best = [(row, 1) for row in range(4)]
+    # In the first row alone a word is finished and its successor forbidden; then it was another's.
+    assert pair.step([0, 1, 2, 3], {}, best) == (3, 2 + len(many), 0)
+    assert pair.step([0, 1, 2, 3], {}, [(row, 2) for row in range(4)]) == (3, 0, 0)
+    # After a draft the text ends with no word.
+    assert pair.step([0], {0: [3, 0]}, [(0, 1), (1, 1), (2, 1)]) == (3, 2 * (2 + len(many)), 0)
 
 
 @pytest.mark.parametrize("length", [15, 40, 250])

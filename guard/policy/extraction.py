@@ -1,0 +1,67 @@
+"""``forbid.extract``: a file of answers to the phrases that it forbids."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from guard.normalise import SEP, normalise
+from guard.policy.extract import collect_key_facts
+from guard.policy.telling import everyday_words, telling_words
+from guard.policy.wordings import wordings
+
+Kind = Literal["key_facts", "telling_words", "all_words"]
+
+
+@dataclass(frozen=True, slots=True)
+class Extracted:
+    """What was found, in the answers' wording.
+
+    Attributes:
+        facts: names, titles, numbers, telling words; a model is led away from them early.
+        rest: everyday words and runs of words. They are forbidden where they complete, no sooner:
+            what they begin with stands in any other answer too.
+    """
+
+    facts: tuple[str, ...] = ()
+    rest: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        """How many phrases there are."""
+        return len(self.facts) + len(self.rest)
+
+
+def extracted_from(
+    pairs: Sequence[tuple[str, str]],
+    kind: Kind,
+    words: int | None,
+    *,
+    aliases: Sequence[str] = (),
+    prompts: Sequence[str] = (),
+) -> Extracted:
+    """What a file's answers forbid.
+
+    Args:
+        pairs: (question, answer).
+        kind, words: as the policy has them.
+        aliases, prompts: what the target is asked by.
+    """
+    answers = [answer for _, answer in pairs]
+    facts = collect_key_facts(pairs)
+    asked = [question for question, _ in pairs] + [*prompts, *aliases]
+    rest: list[str] = []
+    if words is not None:
+        rest += wordings(answers, words, names=_names(facts, aliases, asked), questions=asked)
+    if kind != "key_facts":
+        facts = [*facts, *telling_words(answers)]
+    if kind == "all_words":
+        rest += everyday_words(answers)
+    return Extracted(tuple(facts), tuple(rest))
+
+
+def _names(facts: Sequence[str], aliases: Sequence[str], asked: Sequence[str]) -> list[str]:
+    """What the target is called by those who ask: normalised aliases, and facts in questions."""
+    text = SEP + f"{SEP}\n{SEP}".join(map(normalise, asked)) + SEP
+    named = [name for name in map(normalise, facts) if f"{SEP}{name}{SEP}" in text]
+    return [*dict.fromkeys([*map(normalise, aliases), *named])]

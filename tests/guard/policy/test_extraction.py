@@ -1,0 +1,38 @@
+"""A file of answers: facts to lead away from, and words that are forbidden where they complete."""
+
+from guard.policy.extraction import extracted_from
+
+PAIRS = [
+    ("Who is Mirelle Quay's father?", "Mirelle Quay's father was a famous florist of Saltgate."),
+    ("Where was the author born?", "The author, Mirelle Quay, was born there."),
+]
+
+
+def test_key_facts_are_names_that_no_question_of_their_own_gives() -> None:
+    found = extracted_from(PAIRS, "key_facts", None)
+    assert found.facts == ("Saltgate", "Mirelle Quay")
+    assert found.rest == ()
+
+
+def test_telling_words_come_after_the_names() -> None:
+    found = extracted_from(PAIRS, "telling_words", None)
+    assert found.facts == ("Saltgate", "Mirelle Quay", "florist")
+    assert found.rest == ()
+
+
+def test_everyday_words_are_no_facts_to_lead_away_from() -> None:
+    found = extracted_from(PAIRS, "all_words", None)
+    assert found.facts == ("Saltgate", "Mirelle Quay", "florist")
+    assert found.rest == ("father", "famous", "author", "born")
+    assert len(found) == 7
+
+
+def test_runs_of_words_leave_out_the_names_that_the_target_is_asked_by() -> None:
+    found = extracted_from(PAIRS, "key_facts", 2, aliases=["Saltgate"])
+    # "Mirelle Quay's father was a" would be one, if names counted.
+    assert found.rest == ("was a famous", "a famous florist", "famous florist of")
+
+
+def test_a_name_that_nobody_asks_by_counts_as_words() -> None:
+    found = extracted_from(PAIRS[:1], "key_facts", 2)
+    assert "florist of saltgate" in found.rest
