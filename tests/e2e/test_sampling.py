@@ -51,7 +51,7 @@ def asking(stack: Stack) -> Asking:
 def test_no_way_of_sampling_says_what_is_forbidden(asking: Asking) -> None:
     cases = [(way, word) for way in WAYS for word in WORDS]
     calls = [
-        partial(asking.ask, chant(word), forbidden, max_tokens=16, **WAYS[way])
+        partial(asking.ask, chant(word), forbidden, max_tokens=10, **WAYS[way])
         for way, word in cases
         for forbidden in ((), (word,))
     ]
@@ -143,7 +143,7 @@ def test_requests_that_join_leave_and_move_rows_keep_apart(asking: Asking) -> No
         other = draw.choice([name for name in WORDS if name != word])
         plans: list[tuple[str, ...]] = [(), (word,), (other,), (word, other), (run_of(word),)]
         forbidden = plans[number % 8 // 2 if number < 32 else -1]
-        prompt = chant(word, draw.randrange(4, 20)) if number < 32 else refrain(word)
+        prompt = chant(word, draw.randrange(8, 20)) if number < 32 else refrain(word)
         leave = draw.randrange(3, 20) if number % 3 == 0 else 0
         length = draw.randrange(8, 64)
         calls.append(partial(follow, prompt, word, forbidden, draw.random() * 4, length, leave))
