@@ -117,7 +117,7 @@ class RequestPath:
         forbid_forcing(request, raw, active)
         with self._step("substitute", decision):
             touched = [detection.target for detection in findings.merged]
-            swapped = substitute(policy, active, touched, raw, request_texts(api, raw), turns)
+            swapped = substitute(policy, active, touched, api, raw, turns)
         if swapped is not None:
             decision.swapped(swapped.counts)
 

@@ -23,6 +23,8 @@ from guard.normalise import SEP, normalise
 from guard.stand_ins import Name, Swap, choose, pairs
 from server.active import ActivePolicy, ActiveSet
 from server.swap_back import SwapBack
+from server.wire.answers import Api
+from server.wire.parse import request_texts
 from server.wire.texts import RequestText
 
 
@@ -43,8 +45,8 @@ def substitute(
     policy: ActivePolicy,
     active: ActiveSet,
     touched: Iterable[str],
+    api: Api,
     raw: dict[str, Any],
-    texts: Sequence[RequestText],
     said: Sequence[str],
 ) -> Substituted | None:
     """Swap the names of touched targets in a request, in place.
@@ -53,7 +55,6 @@ def substitute(
         active: the targets in force; what others were detected in stays.
         touched: ids of the detected targets.
         raw: the body, its context edited.
-        texts: of ``raw`` as it is now.
         said: what the user's turns said before any edit.
 
     Returns:
@@ -67,6 +68,7 @@ def substitute(
     known = {made.text: made for target in owners for made in target.stand_ins}
     if not known:
         return None
+    texts = request_texts(api, raw)
     met = _met(tuple(known.values()), [text.text for text in texts])
     stand_ins = _free(met, active, texts)
     table, there = _table(stand_ins)

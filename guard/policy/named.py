@@ -15,7 +15,7 @@ from typing import Final
 
 from guard.bundle import NameKind, StandIn
 from guard.normalise import SEP, normalise
-from guard.phrases import PhraseSearch
+from guard.phrases import ENOUGH_LETTERS, has_enough_letters, letters_of
 from guard.policy.extract import candidates, lower_case_words
 from guard.policy.words import DAYS, DEMONYMS, MONTHS, is_common_word
 from guard.stand_ins.choice import INSTITUTIONS, PARTICLES, Name, choose
@@ -47,9 +47,24 @@ def stand_ins_for(
         prompts: its examples.
         phrases: what it forbids, which no stand-in may say.
     """
-    said = filter(None, map(normalise, (*aliases, *phrases)))
-    forbidden = PhraseSearch(tuple(said))
-    return choose(names_in(aliases, prompts), lambda text: bool(forbidden.search(text)))
+    forbidden = {normalise(phrase) for phrase in (*aliases, *phrases)}
+    forbidden |= {letters_of(phrase) for phrase in forbidden if has_enough_letters(phrase)}
+
+    def avoid(text: str) -> bool:
+        # As `PhraseSearch` finds phrases; there may be very many of them, and a stand-in is short.
+        said = normalise(text)
+        words, letters = said.split(SEP), letters_of(said)
+        return any(
+            SEP.join(words[start:end]) in forbidden
+            for end in range(1, len(words) + 1)
+            for start in range(end)
+        ) or any(
+            letters[start:end] in forbidden
+            for end in range(ENOUGH_LETTERS, len(letters) + 1)
+            for start in range(end - ENOUGH_LETTERS + 1)
+        )
+
+    return choose(names_in(aliases, prompts), avoid)
 
 
 def names_in(aliases: Sequence[str], prompts: Sequence[str]) -> tuple[Name, ...]:

@@ -184,6 +184,15 @@ def test_a_long_phrase_is_found_at_its_last_letter_whatever_follows() -> None:
     assert scan.hit == BundlePhrase("mirelle quay", 0, "hard")
 
 
+@given(TEXTS, PHRASES, CUTS)
+def test_phrases_are_found_in_words_that_count_for_no_run(
+    text: str, phrases: list[str], cuts: list[int]
+) -> None:
+    scan = Scanner(hard(phrases)).start()
+    released = [scan.feed(piece, ends_runs=True) for piece in pieces_of(text, cuts)]
+    assert "".join([*released, scan.flush()]) == slow_release(text, phrases)
+
+
 def test_the_end_of_the_text_completes_a_phrase() -> None:
     scan = Scanner(hard(["ed bay", "bay"])).start()
     assert scan.feed("by Ed Bay") == "by "

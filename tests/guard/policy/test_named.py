@@ -1,8 +1,13 @@
 from __future__ import annotations
 
+from unittest.mock import patch
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from guard.normalise import normalise
+from guard.phrases import PhraseSearch
 from guard.policy.named import names_in, stand_ins_for
 
 PROMPTS = [
@@ -58,6 +63,17 @@ def test_words_that_are_everyday_ones_are_not_swapped_by_themselves() -> None:
 def test_a_place_is_told_by_the_words_around_it_even_where_a_person_is_written_in() -> None:
     found = kinds([], [*PROMPTS, "Which themes are explored in Hina Ameen's works?"])
     assert found["Hina Ameen"] == "person"
+
+
+PHRASES = st.lists(st.text("abe ", min_size=1, max_size=9).map(normalise).filter(bool), max_size=4)
+
+
+@given(PHRASES, st.text("abe -", min_size=1, max_size=14).filter(normalise))
+def test_what_is_avoided_is_what_an_answer_may_not_say(phrases: list[str], candidate: str) -> None:
+    with patch("guard.policy.named.choose") as chosen:
+        stand_ins_for([], [], phrases)
+    avoid = chosen.call_args.args[1]
+    assert avoid(candidate) == bool(PhraseSearch(phrases).search(candidate))
 
 
 def test_no_stand_in_says_what_the_target_forbids() -> None:
