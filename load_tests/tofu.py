@@ -105,7 +105,7 @@ def write_policy(
                 "owner": "load-tests",
                 "detect": {"examples": data.name},
                 "forbid": {
-                    "extract": {"from": data.name, "kind": "all_words", "words": 2},
+                    "extract": {"from": data.name, "kind": "all_words", "words": 1},
                 },
                 "respond": respond,
             }

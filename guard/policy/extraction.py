@@ -38,6 +38,7 @@ def extracted_from(
     words: int | None,
     *,
     aliases: Sequence[str] = (),
+    phrases: Sequence[str] = (),
     prompts: Sequence[str] = (),
 ) -> Extracted:
     """What a file's answers forbid.
@@ -46,13 +47,13 @@ def extracted_from(
         pairs: (question, answer).
         kind, words: as the policy has them.
         aliases, prompts: what the target is asked by.
+        phrases: what is forbidden already.
     """
     answers = [answer for _, answer in pairs]
     facts = collect_key_facts(pairs)
-    asked = [question for question, _ in pairs] + [*prompts, *aliases]
     rest: list[str] = []
     if words is not None:
-        rest += wordings(answers, words, names=_names(facts, aliases, asked), questions=asked)
+        rest += wordings(answers, words, _names([*facts, *phrases], aliases, prompts))
     if kind != "key_facts":
         facts = [*facts, *telling_words(answers)]
     if kind == "all_words":
@@ -60,8 +61,9 @@ def extracted_from(
     return Extracted(tuple(facts), tuple(rest))
 
 
-def _names(facts: Sequence[str], aliases: Sequence[str], asked: Sequence[str]) -> list[str]:
-    """What the target is called by those who ask: normalised aliases, and facts in questions."""
-    text = SEP + f"{SEP}\n{SEP}".join(map(normalise, asked)) + SEP
-    named = [name for name in map(normalise, facts) if f"{SEP}{name}{SEP}" in text]
+def _names(phrases: Sequence[str], aliases: Sequence[str], prompts: Sequence[str]) -> list[str]:
+    """What the target is called by those who ask: normalised aliases, and phrases in prompts."""
+    asked = map(normalise, (*prompts, *aliases))
+    text = SEP + f"{SEP}\n{SEP}".join(asked) + SEP
+    named = [name for name in map(normalise, phrases) if f"{SEP}{name}{SEP}" in text]
     return [*dict.fromkeys([*map(normalise, aliases), *named])]

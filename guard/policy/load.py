@@ -208,6 +208,7 @@ class _Loader:
             extract.kind,
             extract.words,
             aliases=spec.detect.aliases,
+            phrases=[p if isinstance(p, str) else p.text for p in spec.forbid.phrases],
             prompts=examples,
         )
 

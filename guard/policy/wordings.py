@@ -7,7 +7,7 @@ this is for the answers of one target.
 
 The names that a target is asked by do not count as words: "Mirelle Quay's novels are set" is a run
 of three words, since an answer about Mirelle Quay cannot do without her name. And what is made of
-function words and words of the questions alone ("the books are") gives nothing away.
+function words alone ("it was of the") gives nothing away.
 """
 
 from __future__ import annotations
@@ -22,24 +22,19 @@ from guard.policy.words import FUNCTION_WORDS
 _POSSESSIVE: Final = "s"
 
 
-def wordings(
-    answers: Iterable[str], words: int, *, names: Iterable[str] = (), questions: Iterable[str] = ()
-) -> list[str]:
+def wordings(answers: Iterable[str], words: int, names: Iterable[str] = ()) -> list[str]:
     """Every run of ``words + 1`` words of the answers that tells something.
 
     Args:
         answers: as they are learned.
         words: how many of an answer's words may be said in a row.
         names: normalised; their words do not count.
-        questions: whose words tell nothing.
 
     Returns:
         Normalised runs, each once. None begins or ends with a name.
     """
     split_names = sorted({tuple(name.split(SEP)) for name in names}, key=len, reverse=True)
     idle = {*FUNCTION_WORDS, _POSSESSIVE}
-    for question in questions:
-        idle.update(normalise(question).split(SEP))
     found: dict[str, None] = {}
     for answer in answers:
         said = normalise(answer).split(SEP)

@@ -107,6 +107,8 @@ def test_a_model_is_led_away_from_facts_alone_and_not_before_what_people_ask_by(
         ("tale", False, None),
         ("the tale is", False, None),
         ("tale is set", False, None),
+        ("is set in", False, None),
+        ("set in saltgate harbour town", False, None),
     }
 
 

@@ -28,11 +28,19 @@ def test_everyday_words_are_no_facts_to_lead_away_from() -> None:
 
 
 def test_runs_of_words_leave_out_the_names_that_the_target_is_asked_by() -> None:
-    found = extracted_from(PAIRS, "key_facts", 2, aliases=["Saltgate"])
-    # "Mirelle Quay's father was a" would be one, if names counted.
-    assert found.rest == ("was a famous", "a famous florist", "famous florist of")
+    found = extracted_from(PAIRS, "key_facts", 3, prompts=["Who is Mirelle Quay?"])
+    # "Mirelle Quay's father was" would be one, if names counted.
+    assert found.rest == (
+        "father was a famous",
+        "was a famous florist",
+        "a famous florist of",
+        "famous florist of saltgate",
+        "the author mirelle quay was born",
+        "author mirelle quay was born there",
+    )
 
 
 def test_a_name_that_nobody_asks_by_counts_as_words() -> None:
-    found = extracted_from(PAIRS[:1], "key_facts", 2)
-    assert "florist of saltgate" in found.rest
+    found = extracted_from(PAIRS[:1], "key_facts", 3, aliases=["Saltgate"])
+    assert "quay s father was" in found.rest
+    assert "famous florist of saltgate" not in found.rest
