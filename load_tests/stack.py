@@ -16,6 +16,11 @@ from server.launch.models import prepare_demo_model
 from server.launch.proxy import ProxyOptions, ProxyProcess
 
 SERVED_NAME: Final = "measured"
+# For more of them than 128 words and 1,024 tokens a request, which are vLLM's own limits.
+BAD_WORDS_ENVIRON: Final = {
+    "VLLM_MAX_NUM_BAD_WORDS": "100000",
+    "VLLM_MAX_BAD_WORDS_TOTAL_TOKENS": "1000000",
+}
 
 
 def new_key() -> str:

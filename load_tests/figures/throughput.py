@@ -3,6 +3,7 @@
 Engines with the guard, with a processor that does nothing, and with none take turns, and within the
 guarded one flagged and unflagged requests take turns, so that a machine that slows down slows every
 arm. The idle processor tells what vLLM pays for any custom processor from what the guard costs.
+The engine without one also answers under vLLM's own ``bad_words``, with 100 of the same phrases.
 Requests go straight to the engine: the proxy is not what is measured here. Tokens are those that
 the engine reports, over the wall time of the whole batch.
 
@@ -30,6 +31,7 @@ from load_tests.figure import ROOT, Figure, Measured, Options, progress, work_fo
 IDLE = "load_tests.idle:IdleLogitsProcessor"
 STREAMS = 16
 TOKENS = 128
+BAD_WORDS = 100
 # One prompt a stream, of similar length, so that prefill is short and alike.
 PROMPTS = [
     f"Write a long story about a day in the life of person number {i}." for i in range(STREAMS)
@@ -64,10 +66,11 @@ def measure(options: Options) -> Measured:
     bundle = compile_policy(
         ROOT / "policies", bundles, encode=encoder.encode, encoder=encoder.digest
     )
+    bad_words = {"bad_words": bundle.phrases.texts()[:BAD_WORDS]}
     engines: list[tuple[bool, tuple[str, ...], Mapping[str, Extra]]] = [
         (True, (), _arms(bundle, key)),
         (False, ("--logits-processors", IDLE), {"idle": nothing_more}),
-        (False, (), {"none": nothing_more}),
+        (False, (), {"none": nothing_more, "bad_words": lambda _: bad_words}),
     ]
     rates: dict[str, list[float]] = {name: [] for *_, arms in engines for name in arms}
     for round_ in range(options.restarts):
@@ -80,6 +83,7 @@ def measure(options: Options) -> Measured:
                 key=key,
                 guard=guard,
                 extra=extra_arguments,
+                environ=stack.BAD_WORDS_ENVIRON,
             ) as engine:
                 for name, extra in arms.items():
                     _rate(engine, extra, f"{name}, warm-up")
@@ -88,7 +92,7 @@ def measure(options: Options) -> Measured:
                         rates[name].append(_rate(engine, extra, name))
     spreads = {name: spread(values) for name, values in rates.items()}
     none = spreads["none"]
-    with_one = ("flagged", "unflagged", "idle")
+    with_one = ("flagged", "unflagged", "idle", "bad_words")
     ratios = {name: round(spreads[name].most / none.most, 4) for name in with_one}
     of_medians = {name: round(spreads[name].median / none.median, 4) for name in with_one}
     return Measured(
@@ -97,11 +101,16 @@ def measure(options: Options) -> Measured:
         details={
             "ratio": ratios,
             "ratio_of_medians": of_medians,
+            "flagged_over_bad_words": {
+                "best": round(spreads["flagged"].most / spreads["bad_words"].most, 4),
+                "median": round(spreads["flagged"].median / spreads["bad_words"].median, 4),
+            },
             "tokens_per_second": {name: asdict(value) for name, value in spreads.items()},
             "streams": STREAMS,
             "tokens_each": TOKENS,
             "targets": len(bundle.targets) - 1,
             "phrases": len(bundle.phrases) - 1,
+            "bad_words": BAD_WORDS,
             "restarts": options.restarts,
         },
     )
@@ -130,6 +139,6 @@ FIGURE = Figure(
     name="throughput",
     what="decode tokens/s at 16 streams, every demo target active, over no processor loaded",
     unit="ratio",
-    goal=">= 0.97 flagged, >= 0.99 unflagged",
+    goal=">= 0.97 flagged, >= 0.99 unflagged; flagged over bad_words > 1",
     run=measure,
 )

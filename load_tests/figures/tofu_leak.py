@@ -47,11 +47,6 @@ _PROXIED: Final[dict[str, Literal["suppress", "substitute"]]] = {
 }
 SETS: Final = ("forget", "retain", "forget_paraphrased", "forget_sampled")
 
-# vLLM's own limits are 128 words and 1,024 tokens a request.
-_BAD_WORDS_ENVIRON: Final = {
-    "VLLM_MAX_NUM_BAD_WORDS": "100000",
-    "VLLM_MAX_BAD_WORDS_TOTAL_TOKENS": "1000000",
-}
 _GOALS: Final[dict[str, tuple[float, str]]] = {
     "facts_t0": (0.5, "percent of the facts, temperature 0"),
     "facts_t1": (2.0, "percent of the facts said by any sample, temperature 1"),
@@ -168,7 +163,7 @@ def _guarded_engine(folder: Path) -> Iterator[_Guarded]:
     bundles, key = folder / "bundles", stack.new_key()
     plan = GuardPlan(write_bundle(bundles, targets=[], phrases=[]).digest)
     with stack.engine(
-        tofu.model(), folder=folder, bundles=bundles, key=key, environ=_BAD_WORDS_ENVIRON
+        tofu.model(), folder=folder, bundles=bundles, key=key, environ=stack.BAD_WORDS_ENVIRON
     ) as engine:
         yield _Guarded(folder, engine, key, plan, phrases)
 
