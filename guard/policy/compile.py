@@ -22,7 +22,7 @@ from guard.bundle import (
     write_bundle,
 )
 from guard.normalise import SEP, normalise
-from guard.phrases import PhraseSearch, clipped
+from guard.phrases import MAX_LETTERS, PhraseSearch, clipped, letters_of
 from guard.policy.calibrate import Calibration, calibrate
 from guard.policy.load import load_policy
 from guard.policy.model import Policy, PolicyTarget
@@ -178,11 +178,25 @@ def _with_stand_ins(
     swap = Swap([(name, instead) for _, name, instead in table])
     free = f" {' | '.join(normalise(instead) for _, _, instead in table)} "
     found = {}
+    names = [normalise(name) for _, name, _ in table]
     for text, phrase in phrases.items():
-        swapped = clipped(normalise(swap.apply(text)))
+        swapped = clipped(normalise(swap.apply(_unclipped(text, names))))
         if swapped != text and f" {swapped} " not in free:
             found[swapped] = phrase
     return found
+
+
+def _unclipped(text: str, names: Sequence[str]) -> str:
+    """A phrase with the name whole that it is clipped within, if it is."""
+    if len(letters_of(text)) < MAX_LETTERS:
+        return text
+    words = text.split(SEP)
+    for first in range(1, len(words)):
+        end = SEP.join(words[first:])
+        whole = next((name for name in names if name.startswith(end)), None)
+        if whole is not None:
+            return SEP.join([*words[:first], whole])
+    return text
 
 
 def _cues(target: PolicyTarget, phrases: Sequence[str]) -> set[str]:

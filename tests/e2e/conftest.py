@@ -25,6 +25,7 @@ MODEL = "demo"
 # Not a measure of speed: only how long to wait before a thing counts as not happening.
 PATIENCE_S = 120
 SHIPPED = Path(__file__).parents[2] / "policies"
+OWN = Path(__file__).parent / "policies"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -111,6 +112,7 @@ def stack(demo_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     folder = tmp_path_factory.mktemp("stack")
     policies, bundles = folder / "policies", folder / "bundles"
     shutil.copytree(SHIPPED, policies)
+    shutil.copytree(OWN, policies, dirs_exist_ok=True)
     key = secrets.token_hex(32)
     log = folder / "decisions.jsonl"
     engine = EngineProcess.start(

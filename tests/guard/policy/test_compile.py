@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pytest
 
 from guard.bundle import CANARY_TARGET, BundlePhrase, load_bundle
+from guard.phrases import clipped
 from guard.policy.compile import compile_loaded, compile_policy, general_prompts
 from guard.policy.load import load_policy
 from guard.policy.problems import InvalidPolicyError
@@ -163,6 +164,21 @@ def test_a_phrase_that_holds_a_name_is_forbidden_of_its_stand_in_too(tmp_path: P
     assert f"school of {instead}" in forbidden
     assert {"school of mirelle quay", "mirelle quay", "saltgate"} <= set(forbidden)
     assert not {instead, named["Quay"].lower()} & set(forbidden)
+
+
+def test_a_phrase_that_is_clipped_within_a_name_is_forbidden_of_its_stand_in_too(
+    tmp_path: Path,
+) -> None:
+    head = "a" * 50
+    written = {"respond": "substitute", "forbid": {"phrases": [f"{head} Mirelle Quayside Thorne"]}}
+    detect = {"aliases": ["Mirelle Quayside Thorne"]}
+    path = write(tmp_path, target(**written, detect=detect))
+    bundle = compile_policy(path, tmp_path / "bundles", encode=None)
+    instead = bundle.targets[0].stand_ins[0].instead
+    forbidden = {phrase.text for phrase in bundle.phrases.of_targets([0])}
+    assert forbidden == {
+        clipped(f"{head} {name}") for name in ("mirelle quayside thorne", instead.lower())
+    }
 
 
 def test_the_same_policy_gives_the_same_bundle(tmp_path: Path) -> None:
