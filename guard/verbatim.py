@@ -57,8 +57,8 @@ MAX_BITS: Final = (1 << 31) - 1
 FALSE_POSITIVE_RATE: Final = (1 - math.exp(-PROBES[0] / _BITS_PER_KEY[0])) ** PROBES[0]
 
 RUN_SALT: Final = 0x428A2F98D728AE22
-_PROBE_SALTS: Final = tuple(salts(max(PROBES), 0x7137449123EF65CD).tolist())
-_LOW_32: Final = 0xFFFFFFFF
+PROBE_SALTS: Final = tuple(salts(max(PROBES), 0x7137449123EF65CD).tolist())
+LOW_32: Final = 0xFFFFFFFF
 # Words hashed at a time, to bound memory.
 _CHUNK: Final = 1 << 20
 
@@ -110,8 +110,8 @@ def place_of(key: Hashes, probe: int, bits: Hashes | int) -> Hashes:
         bits: size of the filter that each is looked up in.
     """
     if probe:
-        key = finish(key + _PROBE_SALTS[probe])
-    return (key & _LOW_32) * bits >> 32
+        key = finish(key + PROBE_SALTS[probe])
+    return (key & LOW_32) * bits >> 32
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -160,8 +160,8 @@ class RunFilter:
         """``holds`` of one key."""
         bits = self.bits[role].data
         for probe in range(PROBES[role]):
-            own = finish_one(key + _PROBE_SALTS[probe]) if probe else key
-            place = (own & _LOW_32) * 8 * len(bits) >> 32
+            own = finish_one(key + PROBE_SALTS[probe]) if probe else key
+            place = (own & LOW_32) * 8 * len(bits) >> 32
             if not bits[place >> 3] >> (place & 7) & 1:
                 return False
         return True

@@ -214,12 +214,14 @@ class PhraseMatcher:
         Where several phrases would be completed, the strongest penalty holds.
 
         Args:
-            logits: [N, V] float32, changed in place.
+            logits: [N, V] float32, changed in place; the logits of a row side by side.
             rows: [B] int64, the rows of ``logits`` to guard, each at most once.
             state: [B, STATE_WIDTH] int64, after the text so far.
             active: [B, n_slots] bool.
             everywhere: of these rows, if it is at hand; the outcome is the same.
         """
+        if not len(rows):
+            return
         text, waits = state[:, :-1], state[:, -1] > 0
         some_wait = bool(waits.any())
         if some_wait:
@@ -363,21 +365,22 @@ def _joined(parts: Iterable[_Bans]) -> _Bans:
     )
 
 
+def _flat(logits: torch.Tensor) -> torch.Tensor:
+    """Rows of logits, and what may lie between them, in one dimension."""
+    rows, width = logits.shape
+    return logits.as_strided(((rows - 1) * logits.stride(0) + width,), (1,))
+
+
 def _lowered(
     logits: torch.Tensor, rows: torch.Tensor, bans: _Bans
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """[m] row, [m] token and [m] logit once penalised; each token of a row once."""
-    place, which = torch.unique(rows[bans.row] * logits.shape[1] + bans.token, return_inverse=True)
-    worst = torch.zeros(len(place), device=logits.device)
-    worst.scatter_reduce_(0, which, bans.penalty, "amin")
-    row, token = place // logits.shape[1], place % logits.shape[1]
-    return row, token, logits[row, token] + worst
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """[m] flat places of tokens, one perhaps more than once, and [m] each logit once penalised."""
+    place = rows[bans.row] * logits.stride(0) + bans.token
+    return place, _flat(logits)[place] + bans.penalty
 
 
-def _take_lower(
-    logits: torch.Tensor, row: torch.Tensor, token: torch.Tensor, value: torch.Tensor
-) -> None:
-    logits[row, token] = torch.minimum(logits[row, token], value)
+def _take_lower(logits: torch.Tensor, place: torch.Tensor, value: torch.Tensor) -> None:
+    _flat(logits).scatter_reduce_(0, place, value, "amin")
 
 
 def _apply(logits: torch.Tensor, rows: torch.Tensor, bans: _Bans) -> None:

@@ -27,8 +27,10 @@ from guard.hashing import BASE, finish, powers
 from guard.verbatim import (
     BEGINNING,
     FORBIDDEN,
+    LOW_32,
     MAX_WORDS,
     MIDDLE,
+    PROBE_SALTS,
     PROBES,
     ROLES,
     Role,
@@ -40,6 +42,8 @@ from guard.verbatim import (
 
 # Pairs of a row and a word's end that are looked at together, to bound memory.
 _MOST_PAIRS: Final = 1 << 22
+# Keys whose probes are all made at once.
+_FEW_KEYS: Final = 4096
 
 
 class FilterTensors:
@@ -57,6 +61,7 @@ class FilterTensors:
         # [F * roles] of each part, by filter, then by role
         self._first = torch.from_numpy(filters.first.reshape(-1)).to(device)
         self._size = torch.from_numpy(8 * filters.size.reshape(-1)).to(device)
+        self._probe_salts = torch.tensor(PROBE_SALTS, dtype=torch.int64, device=device)
 
     def holding(self, keys: torch.Tensor, parts: torch.Tensor, probes: int) -> torch.Tensor:
         """[m] flat places in ``keys`` of those that their part of a filter holds.
@@ -74,9 +79,17 @@ class FilterTensors:
             return left
         per_part = keys.shape[1] // parts.shape[1]
         flat, first, size = keys.reshape(-1), first.reshape(-1), size.reshape(-1)
-        for probe in range(1, probes):
+        probe = 1
+        while probe < probes and len(left) > _FEW_KEYS:
             part = left // per_part
             left = left[self._bit(place_of(flat[left], probe, size[part]), first[part])]
+            probe += 1
+        if probe < probes:
+            # Of few keys all bits at once: what takes time then is the number of operations.
+            part = left // per_part
+            own = finish(flat[left][:, None] + self._probe_salts[probe:probes])
+            place = own.bitwise_and_(LOW_32).mul_(size[part][:, None]).bitwise_right_shift_(32)
+            left = left[self._bit(place, first[part][:, None]).all(dim=1)]
         return left
 
     def _bit(self, place: torch.Tensor, first: torch.Tensor) -> torch.Tensor:
