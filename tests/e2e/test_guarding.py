@@ -97,7 +97,7 @@ def test_a_phrase_begun_in_the_prompt_is_not_completed(stack: Stack) -> None:
         model=MODEL, prompt=prompt, max_tokens=12, temperature=0
     )
     assert not guarded.choices[0].text.startswith("warts")
-    assert forbidden_in(stack, prompt + guarded.choices[0].text) == ["harry potter"]
+    assert forbidden_in(stack, prompt + guarded.choices[0].text, prompt) == []
 
 
 def test_a_refusing_target_answers_with_its_refusal_and_asks_nobody(stack: Stack) -> None:
@@ -121,13 +121,14 @@ def test_a_follow_up_stays_guarded(stack: Stack) -> None:
 
 
 def test_retrieved_text_loses_its_forbidden_sentences_and_no_other(stack: Stack) -> None:
+    question = "Which school does Harry Potter attend?"
     raw = httpx.post(
         f"{stack.proxy}/v1/chat/completions",
         json={
             "model": MODEL, "max_tokens": 30, "temperature": 0,
             "messages": [
                 {"role": "system", "content": "Paris is in France. Harry Potter attends Hogwarts."},
-                {"role": "user", "content": "Which school does Harry Potter attend?"},
+                {"role": "user", "content": question},
             ],
         },
         timeout=120,
@@ -136,7 +137,7 @@ def test_retrieved_text_loses_its_forbidden_sentences_and_no_other(stack: Stack)
     record = stack.decision(raw.headers["x-guard-decision"])
     assert [edit["place"] for edit in record["edits"]] == ["messages[0].content"]
     assert record["edits"][0]["start"] == len("Paris is in France. ")
-    assert forbidden_in(stack, raw.json()["choices"][0]["message"]["content"]) == []
+    assert forbidden_in(stack, raw.json()["choices"][0]["message"]["content"], question) == []
 
 
 def test_flagged_and_unflagged_requests_share_a_batch_and_keep_apart(stack: Stack) -> None:
@@ -150,7 +151,7 @@ def test_flagged_and_unflagged_requests_share_a_batch_and_keep_apart(stack: Stac
     for question, answer in zip(questions, answers, strict=True):
         assert answer
         if question in TOUCHING:
-            assert forbidden_in(stack, answer) == []
+            assert forbidden_in(stack, answer, question) == []
     assert "Paris" in answers[len(TOUCHING)]
 
 
