@@ -303,6 +303,44 @@ def test_answers_without_facts_are_refused(tmp_path: Path) -> None:
     assert "found no key facts" in str(only(path))
 
 
+@pytest.mark.parametrize("kind", ["key_facts", "telling_words"])
+def test_everyday_words_are_not_taken_from_every_answer(tmp_path: Path, kind: str) -> None:
+    write_rows(tmp_path / "a.jsonl", [{"question": "Who?", "answer": "Mirelle Quay, a florist."}])
+
+    def always(kind: str) -> Path:
+        extract = {"from": "a.jsonl", "kind": kind}
+        return write(tmp_path, target(forbid={"extract": extract, "always": True}))
+
+    error = only(always("all_words"))
+    assert error.field == "targets[0].forbid.extract.kind"
+    assert "`telling_words`" in error.fix
+    assert load_policy(always(kind)).targets[0].extracted.facts[0] == "Mirelle Quay"
+
+
+def test_a_file_of_too_many_phrases_is_refused_and_the_other_way_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_rows(tmp_path / "a.jsonl", [{"question": "Who?", "answer": "Mirelle Quay, a florist."}])
+    extract = {"from": "a.jsonl", "kind": "all_words", "words": 1}
+    path = write(tmp_path, target(forbid={"extract": extract}))
+    found = len(load_policy(path).targets[0].extracted)
+    monkeypatch.setattr("guard.policy.checks.MAX_EXTRACTED", found)
+    load_policy(path)
+    monkeypatch.setattr("guard.policy.checks.MAX_EXTRACTED", found - 1)
+    error = only(path)
+    assert error.field == "targets[0].forbid.extract.from"
+    assert f"{found} phrases" in error.problem
+    assert "`forbid.verbatim`" in error.fix
+
+
+@pytest.mark.parametrize("words", [0, 9, "two"])
+def test_runs_of_an_answers_words_have_bounds(tmp_path: Path, words: object) -> None:
+    write_rows(tmp_path / "a.jsonl", [{"question": "Who?", "answer": "Mirelle Quay, a florist."}])
+    extract = {"from": "a.jsonl", "kind": "key_facts", "words": words}
+    error = only(write(tmp_path, target(forbid={"extract": extract})))
+    assert error.field == "targets[0].forbid.extract.words"
+
+
 BOOK = "The lanterns of Saltgate burn low\u2014and the bells, the NINTH bell, ring."
 
 
