@@ -48,6 +48,22 @@ def wait_until(condition: Callable[[], bool], what: str) -> None:
         time.sleep(0.2)
 
 
+def alike(one: Callable[[], str], other: Callable[[], str], tries: int = 3) -> str:
+    """ "" if two ways to ask for a greedy answer give the same to the byte, else what they gave.
+
+    What is in the prefix cache, and a canary in the batch, change the order of sums, so two tokens
+    that are nearly as likely may change places between two runs of the very same request. Only
+    what differs at each of several tries is a difference.
+    """
+    told = ""
+    for _ in range(tries):
+        first, second = one(), other()
+        if first == second:
+            return ""
+        told = f"{first!r} is not {second!r}"
+    return told
+
+
 @dataclass(frozen=True)
 class Stack:
     """Where the running parts are, and what they share."""
@@ -67,6 +83,18 @@ class Stack:
         fields = {"temperature": 0, "max_tokens": 60, **fields}
         messages = fields.pop("messages", [{"role": "user", "content": question}])
         return self.client().chat.completions.create(model=MODEL, messages=messages, **fields)
+
+    def answer(self, question: str, **fields: Any) -> str:
+        """The text of an answer through the proxy."""
+        return str(self.chat(question, **fields).choices[0].message.content)
+
+    def pieces(self, question: str) -> list[str]:
+        """The same, streamed; what each chunk brings."""
+        return [
+            chunk.choices[0].delta.content or ""
+            for chunk in self.chat(question, stream=True)
+            if chunk.choices
+        ]
 
     def unguarded(self, path: str, **fields: Any) -> dict[str, Any]:
         """The engine's own answer under a genuine plan with nothing active."""

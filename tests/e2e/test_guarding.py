@@ -12,7 +12,7 @@ import pytest
 from guard.bundle import load_bundle
 from guard.normalise import normalise
 from guard.stream import Scanner
-from tests.e2e.conftest import MODEL, Stack
+from tests.e2e.conftest import MODEL, Stack, alike
 
 TOUCHING = [
     "Who wrote the Harry Potter books?",
@@ -55,20 +55,18 @@ def test_the_model_knows_the_target_and_the_guard_keeps_it_from_saying_so(stack:
 
 @pytest.mark.parametrize("question", HARMLESS)
 def test_an_unflagged_answer_is_the_unguarded_one_to_the_byte(stack: Stack, question: str) -> None:
-    assert stack.chat(question).choices[0].message.content == stack.unguarded_chat(question)
+    assert not alike(lambda: stack.answer(question), lambda: stack.unguarded_chat(question))
 
 
 @pytest.mark.parametrize("question", HARMLESS[:2])
 def test_an_unflagged_stream_is_the_unguarded_answer_to_the_byte(
     stack: Stack, question: str
 ) -> None:
-    pieces = [
-        chunk.choices[0].delta.content or ""
-        for chunk in stack.chat(question, stream=True)
-        if chunk.choices
-    ]
-    assert "".join(pieces) == stack.unguarded_chat(question)
-    assert len(pieces) > 5
+    streamed = [stack.pieces(question)]
+    assert not alike(
+        lambda: "".join(streamed.pop() if streamed else stack.pieces(question)),
+        lambda: stack.unguarded_chat(question),
+    )
 
 
 @pytest.mark.parametrize("question", TOUCHING[:3])

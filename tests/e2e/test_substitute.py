@@ -10,7 +10,7 @@ import pytest
 from guard.bundle import Bundle, load_bundle
 from guard.normalise import normalise
 from guard.stream import Scanner
-from tests.e2e.conftest import MODEL, Stack
+from tests.e2e.conftest import MODEL, Stack, alike
 
 QUESTIONS = [
     "Who wrote Romeo and Juliet?",
@@ -54,13 +54,11 @@ def test_the_model_knows_the_target_and_is_answered_from_nothing_known(
 
 def test_a_stream_says_what_the_whole_answer_says(stack: Stack) -> None:
     for question in QUESTIONS[:2]:
-        pieces = [
-            chunk.choices[0].delta.content or ""
-            for chunk in stack.chat(question, stream=True)
-            if chunk.choices
-        ]
-        assert "".join(pieces) == stack.chat(question).choices[0].message.content
-        assert len(pieces) > 5
+        assert not alike(
+            lambda: "".join(stack.pieces(question)),  # noqa: B023
+            lambda: stack.answer(question),  # noqa: B023
+        )
+        assert len(stack.pieces(question)) > 5
 
 
 def test_the_log_says_that_the_answer_is_an_invention(stack: Stack, bundle: Bundle) -> None:
@@ -84,5 +82,8 @@ def test_an_answer_to_the_same_question_is_the_same_in_a_follow_up(stack: Stack)
         {"role": "assistant", "content": "Hello."},
         {"role": "user", "content": QUESTIONS[0]},
     ]
-    first, again = (stack.chat("", messages=messages).choices[0] for _ in range(2))
-    assert first.message.content == again.message.content
+
+    def ask() -> str:
+        return stack.answer("", messages=messages)
+
+    assert not alike(ask, ask)
