@@ -12,13 +12,14 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import torch
 
 from guard.bundle import EngineBundle, load_engine_bundle
-from guard.engine.matcher import Everywhere, PhraseMatcher, Tokens
+from guard.engine.cpu import is_compiled_for
+from guard.engine.matcher import PhraseMatcher, Tokens
 from guard.engine.reader import parts
 from guard.engine.segments import SegmentSet, segments_of
 from guard.engine.store import SegmentStore
@@ -26,6 +27,9 @@ from guard.engine.symbols import symbol_vocabulary
 from guard.engine.verbatim import FilterTensors, VerbatimMatcher, filters_of
 from guard.errors import BundleError, PlanError
 from guard.plan import BUNDLES_VARIABLE, GuardPlan, verify_plan
+
+if TYPE_CHECKING:
+    from guard.engine.cpu.step import HostStep
 
 _KEPT: Final = 4
 
@@ -101,6 +105,7 @@ class LoadedBundle:
         self.verbatim: VerbatimMatcher | None = None
         if self._filters is not None:
             self.verbatim = VerbatimMatcher(tokens.word_ends(), self._filters)
+        self._step = _compiled_step(tokens, self.matcher, self.verbatim)
 
     def penalise(
         self,
@@ -108,7 +113,6 @@ class LoadedBundle:
         rows: torch.Tensor,
         state: torch.Tensor,
         active: torch.Tensor,
-        everywhere: Everywhere | None = None,
     ) -> None:
         """Lower the logits of what active targets forbid.
 
@@ -116,12 +120,14 @@ class LoadedBundle:
             logits: [N, V] float32, changed in place.
             rows: [B] int64, the rows of ``logits`` to guard, each at most once.
             state: [B, READER_WIDTH] int64, after the text so far.
-            active: [B, n_slots] bool.
-            everywhere: the matcher's, of these rows, if it is at hand.
+            active: [B, n_slots] bool, not changed afterwards.
         """
+        if self._step is not None:
+            self._step.penalise(logits, rows, state, active)
+            return
         phrases, runs = parts(state)
         best = self._boundaries.best(logits, rows)
-        self.matcher.penalise(logits, rows, phrases, active, everywhere)
+        self.matcher.penalise(logits, rows, phrases, active)
         if self.verbatim is not None:
             self.verbatim.penalise(logits, rows, runs, active)
         self._boundaries.keep(logits, rows, phrases, best)
@@ -147,6 +153,18 @@ class LoadedBundle:
         by_slot = row[self._owner]
         by_slot[[len(self._index) + cue for cue in plan.said]] = False
         return by_slot
+
+
+def _compiled_step(
+    tokens: Tokens, matcher: PhraseMatcher, verbatim: VerbatimMatcher | None
+) -> HostStep | None:
+    """None where torch has to do."""
+    if not is_compiled_for(tokens.windows.device):
+        return None
+    # Not imported before: numba is not everywhere.
+    from guard.engine.cpu.step import HostStep
+
+    return HostStep(tokens, matcher, verbatim)
 
 
 class BundleCache:

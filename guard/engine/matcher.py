@@ -7,10 +7,8 @@ device how many entries there are, which a GPU would have to wait for.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 import torch
@@ -19,7 +17,7 @@ from guard.engine.boundary import WordBoundaries
 from guard.engine.keytable import KeyTensors
 from guard.engine.lexicon import Lexicon, build_lexicon
 from guard.engine.runs import RunWindows
-from guard.engine.segment import BEGINNING, HARD_PENALTY, WHOLE, Segment
+from guard.engine.segment import BEGINNING, WHOLE, Segment
 from guard.engine.steer import Steering
 from guard.engine.symbols import SymbolVocabulary
 from guard.engine.windows import (
@@ -32,9 +30,6 @@ from guard.engine.windows import (
 )
 from guard.engine.wordends import RunVocabulary
 from guard.hashing import finish, powers, salts
-
-# Rows of different targets whose lists are kept.
-_KEPT: Final = 64
 
 
 class Tokens:
@@ -79,25 +74,6 @@ class _Bans:
     row: torch.Tensor  # [m] index into the rows handed in
     token: torch.Tensor  # [m]
     penalty: torch.Tensor  # [m]
-
-
-@dataclass(frozen=True, slots=True)
-class Everywhere:
-    """What the rows of a batch must not say wherever their texts stand; a token once a row.
-
-    Long for many phrases, and the same at every step: all that begins a phrase is in it.
-    """
-
-    hard_row: torch.Tensor  # [h] index into the rows of the batch
-    hard_token: torch.Tensor  # [h]
-    soft_row: torch.Tensor  # [s]
-    soft_token: torch.Tensor  # [s]
-    soft_penalty: torch.Tensor  # [s]
-
-    def apply(self, logits: torch.Tensor, rows: torch.Tensor) -> None:
-        """Penalise, in place; ``rows`` [B] are those of ``logits`` [N, V]."""
-        logits[rows[self.soft_row], self.soft_token] += self.soft_penalty
-        logits[rows[self.hard_row], self.hard_token] = float("-inf")
 
 
 class SegmentTensors:
@@ -170,36 +146,6 @@ class PhraseMatcher:
         )
         self._whole_letters = EndKeys(((LETTERS_WIDTH + 1, WHOLE[True]),), device)
         self._whole_words = EndKeys(((WORDS_WIDTH + 1, WHOLE[False]),), device)
-        self._everywhere: OrderedDict[bytes, _Bans] = OrderedDict()
-
-    def everywhere(self, active: torch.Tensor) -> Everywhere:
-        """What rows with these targets must not say wherever their texts stand.
-
-        Args:
-            active: [B, n_slots] bool.
-        """
-        each = [self._everywhere_of(row) for row in active]
-        counts = torch.tensor([len(bans.token) for bans in each], device=active.device)
-        row = torch.repeat_interleave(torch.arange(len(each), device=active.device), counts)
-        token = torch.cat([bans.token for bans in each])
-        penalty = torch.cat([bans.penalty for bans in each])
-        hard = penalty == HARD_PENALTY
-        return Everywhere(row[hard], token[hard], row[~hard], token[~hard], penalty[~hard])
-
-    def _everywhere_of(self, active: torch.Tensor) -> _Bans:
-        """For one row; kept for the rows to come, which mostly ask for the same."""
-        name = active.cpu().numpy().tobytes()
-        bans = self._everywhere.pop(name, None)
-        if bans is None:
-            found = _joined(self._beginnings(self._ends.empty_ends(), active[None]))
-            token, which = torch.unique(found.token, return_inverse=True)
-            penalty = torch.zeros(len(token), device=active.device)
-            penalty.scatter_reduce_(0, which, found.penalty, "amin")
-            bans = _Bans(torch.zeros_like(token), token, penalty)
-        self._everywhere[name] = bans
-        while len(self._everywhere) > _KEPT:
-            self._everywhere.popitem(last=False)
-        return bans
 
     def penalise(
         self,
@@ -207,7 +153,6 @@ class PhraseMatcher:
         rows: torch.Tensor,
         state: torch.Tensor,
         active: torch.Tensor,
-        everywhere: Everywhere | None = None,
     ) -> None:
         """Lower the logits of every token that would complete a phrase of an active target.
 
@@ -218,7 +163,6 @@ class PhraseMatcher:
             rows: [B] int64, the rows of ``logits`` to guard, each at most once.
             state: [B, STATE_WIDTH] int64, after the text so far.
             active: [B, n_slots] bool.
-            everywhere: of these rows, if it is at hand; the outcome is the same.
         """
         if not len(rows):
             return
@@ -228,12 +172,6 @@ class PhraseMatcher:
             # A token that does not finish a pending code point first reads as a separator.
             text = torch.where(waits[:, None], self.windows.broken(state)[:, :-1], text)
         keys = self._ends(text)
-        if everywhere is not None and not some_wait:
-            bans = _joined(self._beginnings(self._ends.without_empty(keys), active))
-            lowered = _lowered(logits, rows, bans)
-            everywhere.apply(logits, rows)
-            _take_lower(logits, *lowered)
-            return
         bans = _joined(self._beginnings(keys, active))
         if some_wait:
             # Tokens that may finish it are judged one by one.
@@ -307,7 +245,6 @@ class EndKeys:
         self._factors = torch.from_numpy(factors).to(device)
         self._salts = torch.from_numpy(salted).to(device)
         ends = np.cumsum([width for width, _ in windows]).tolist()
-        self._empty = [0, *(end + place + 1 for place, end in enumerate(ends[:-1]))]
         self._parts = list(zip([0, *ends], ends, strict=False))
 
     def __call__(self, text: torch.Tensor) -> torch.Tensor:
@@ -323,15 +260,6 @@ class EndKeys:
         for place, (begin, end) in enumerate(self._parts):
             torch.cumsum(terms[:, begin:end], 1, out=keys[:, begin + place + 1 : end + place + 1])
         return finish(keys + self._salts)
-
-    def empty_ends(self) -> torch.Tensor:
-        """[1, number of windows] keys of the empty ends."""
-        return finish(self._salts[self._empty])[None]
-
-    def without_empty(self, keys: torch.Tensor) -> torch.Tensor:
-        """The same keys, those of the empty ends made such that no string has."""
-        keys[:, self._empty] = -1
-        return keys
 
     def none(self, rows: int) -> torch.Tensor:
         """[rows, 0] no keys."""
@@ -365,24 +293,14 @@ def _joined(parts: Iterable[_Bans]) -> _Bans:
     )
 
 
-def _flat(logits: torch.Tensor) -> torch.Tensor:
+def flat(logits: torch.Tensor) -> torch.Tensor:
     """Rows of logits, and what may lie between them, in one dimension."""
     rows, width = logits.shape
     return logits.as_strided(((rows - 1) * logits.stride(0) + width,), (1,))
 
 
-def _lowered(
-    logits: torch.Tensor, rows: torch.Tensor, bans: _Bans
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """[m] flat places of tokens, one perhaps more than once, and [m] each logit once penalised."""
-    place = rows[bans.row] * logits.stride(0) + bans.token
-    return place, _flat(logits)[place] + bans.penalty
-
-
-def _take_lower(logits: torch.Tensor, place: torch.Tensor, value: torch.Tensor) -> None:
-    _flat(logits).scatter_reduce_(0, place, value, "amin")
-
-
 def _apply(logits: torch.Tensor, rows: torch.Tensor, bans: _Bans) -> None:
     """Add penalties, the strongest where a token has several."""
-    _take_lower(logits, *_lowered(logits, rows, bans))
+    place = rows[bans.row] * logits.stride(0) + bans.token
+    values = flat(logits)
+    values.scatter_reduce_(0, place, values[place] + bans.penalty, "amin")

@@ -12,6 +12,7 @@ from typing import Final
 
 import torch
 
+from guard.engine.cpu import is_compiled_for
 from guard.engine.matcher import Tokens
 from guard.engine.runs import RUNS_WIDTH
 from guard.engine.windows import STATE_WIDTH
@@ -34,7 +35,7 @@ class TextReader:
         self.empty_token = tokens.windows.empty_token
 
     def advance(self, state: torch.Tensor, token: torch.Tensor) -> torch.Tensor:
-        """States after one more token each.
+        """States after one more token each; those handed in may be changed.
 
         Args:
             state: [B, READER_WIDTH] int64.
@@ -57,6 +58,21 @@ class TextReader:
         else:
             runs = torch.zeros((len(texts), RUNS_WIDTH), dtype=torch.int64, device=self.device)
         return torch.cat([phrases, runs], dim=1)
+
+
+def reader_of(tokens: Tokens) -> TextReader:
+    """The fastest reader for the device that the tokens are on.
+
+    On a CPU, all loops of a step are compiled now, before any request waits for them.
+    """
+    if not is_compiled_for(tokens.windows.device):
+        return TextReader(tokens)
+    # Not imported before: numba is not everywhere.
+    from guard.engine.cpu.reader import HostReader
+    from guard.engine.cpu.step import compile_all
+
+    compile_all()
+    return HostReader(tokens)
 
 
 def parts(state: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -92,6 +92,12 @@ class RunWindows:
 
     Attributes:
         empty_token: a token id beyond the vocabulary that leaves its row as it is.
+        separates: [T] bool, whether there is a separator in a text.
+        head, head_factor: [T] int64 what continues an open word, and the base to the power of its
+            length.
+        count, first: [T] int64 how many whole words a text has besides, and where they begin in
+            ``whole``, the latest first.
+        last_part: [T] int64 the word that it leaves open, if there is a separator before.
     """
 
     def __init__(self, vocabulary: SymbolVocabulary, words: Words, windows: TextWindows) -> None:
@@ -99,18 +105,16 @@ class RunWindows:
         self.empty_token = windows.empty_token
         self._windows = windows
         self._data = vocabulary.data
-        self._plain = to_tensor(vocabulary.plain, device)
-        self._tail = to_tensor(vocabulary.tail, device)
         n_texts = len(words.joins)
         first, beyond = words.offset[:-1], words.offset[1:]
         some = np.append(words.hashes, np.int64(0))
         factors = np.append(words.factors, np.int64(1))
         # Of a text without a separator, all is head; of one with it, what stands before the first.
-        self._separates = to_tensor(words.separates, device)
-        self._head = to_tensor(np.where(words.joins, some[first], 0), device)
-        self._head_factor = to_tensor(np.where(words.joins, factors[first], 1), device)
+        self.separates = to_tensor(words.separates, device)
+        self.head = to_tensor(np.where(words.joins, some[first], 0), device)
+        self.head_factor = to_tensor(np.where(words.joins, factors[first], 1), device)
         ends_open = words.separates & words.leaves_open
-        self._last_part = to_tensor(np.where(ends_open, some[beyond - 1], 0), device)
+        self.last_part = to_tensor(np.where(ends_open, some[beyond - 1], 0), device)
         # Whole words between, each text's latest first.
         first, beyond = first + words.joins, beyond - ends_open
         counts = np.maximum(np.where(words.separates, beyond - first, 0), 0)
@@ -118,10 +122,10 @@ class RunWindows:
         which = np.repeat(np.arange(n_texts), counts)
         back = np.arange(starts[-1]) - starts[which]
         whole = finish(some[beyond[which] - 1 - back]) if len(which) else np.zeros(0, np.int64)
-        self._count = to_tensor(counts, device)
-        self._first = to_tensor(starts[:-1], device)
+        self.count = to_tensor(counts, device)
+        self.first = to_tensor(starts[:-1], device)
         # One more, so that a text without whole words has a place to point at.
-        self._whole = to_tensor(np.append(whole, np.int64(0)), device)
+        self.whole = to_tensor(np.append(whole, np.int64(0)), device)
         self._steps = torch.arange(MAX_WORDS, device=device)
 
     def start(self, rows: int = 1) -> torch.Tensor:
@@ -137,7 +141,7 @@ class RunWindows:
         """
         words, pending = runs[:, :WORDS_WIDTH], runs[:, WORDS_WIDTH]
         if self.device.type == "cpu" and not bool(pending.any()):
-            words, after = self.push(words, self._plain[token]), self._tail[token]
+            words, after = self.push(words, self._windows.plain[token]), self._windows.tail[token]
         else:
             pieces = self._windows.pieces(pending, token)
             words = self.push(self.push(words, pieces.first), pieces.second)
@@ -151,22 +155,22 @@ class RunWindows:
             words: [B, WORDS_WIDTH] int64.
             text: [B] int64 indices into the vocabulary's texts.
         """
-        opened = words[:, 0] * self._head_factor[text] + self._head[text]
-        separates = self._separates[text]
+        opened = words[:, 0] * self.head_factor[text] + self.head[text]
+        separates = self.separates[text]
         closes = separates & (opened != 0)
-        count = self._count[text]
+        count = self.count[text]
         # First the whole words of the text, then the word that it closes, then those of before.
         place = self._steps - count[:, None]
-        inside = self._whole[(self._first[text][:, None] + self._steps).clamp(max=self._last)]
+        inside = self.whole[(self.first[text][:, None] + self._steps).clamp(max=self._last)]
         kept = words[:, 1:].gather(1, (place - closes[:, None].long()).clamp(min=0))
         before = torch.where((place == 0) & closes[:, None], finish(opened)[:, None], kept)
         latest = torch.where(place < 0, inside, before)
-        now_open = torch.where(separates, self._last_part[text], opened)
+        now_open = torch.where(separates, self.last_part[text], opened)
         return torch.cat([now_open[:, None], latest], dim=1)
 
     @property
     def _last(self) -> int:
-        return len(self._whole) - 1
+        return len(self.whole) - 1
 
     def read_texts(self, texts: Sequence[Sequence[int]]) -> torch.Tensor:
         """[B, RUNS_WIDTH] runs after whole texts, from as much of their ends as can matter.

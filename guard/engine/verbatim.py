@@ -52,15 +52,17 @@ class FilterTensors:
     Attributes:
         host: the same on the host.
         target: [F] int64, index of the target of each.
+        bits: [bytes] uint8 of all filters.
+        first, size: [F * roles] int64 first byte, and number of bits, of each part.
     """
 
     def __init__(self, filters: RunFilters, device: torch.device) -> None:
         self.host = filters
         self.target = torch.from_numpy(filters.target.astype(np.int64)).to(device)
-        self._bits = torch.from_numpy(filters.bits).to(device)
+        self.bits = torch.from_numpy(filters.bits).to(device)
         # [F * roles] of each part, by filter, then by role
-        self._first = torch.from_numpy(filters.first.reshape(-1)).to(device)
-        self._size = torch.from_numpy(8 * filters.size.reshape(-1)).to(device)
+        self.first = torch.from_numpy(filters.first.reshape(-1)).to(device)
+        self.size = torch.from_numpy(8 * filters.size.reshape(-1)).to(device)
         self._probe_salts = torch.tensor(PROBE_SALTS, dtype=torch.int64, device=device)
 
     def holding(self, keys: torch.Tensor, parts: torch.Tensor, probes: int) -> torch.Tensor:
@@ -71,7 +73,7 @@ class FilterTensors:
             parts: [n, k] or [n, 1] int64, filter times the number of roles, plus role.
             probes: of that role.
         """
-        first, size = self._first[parts], self._size[parts]
+        first, size = self.first[parts], self.size[parts]
         (left,) = torch.nonzero(
             self._bit(place_of(keys, 0, size), first).reshape(-1), as_tuple=True
         )
@@ -93,7 +95,7 @@ class FilterTensors:
         return left
 
     def _bit(self, place: torch.Tensor, first: torch.Tensor) -> torch.Tensor:
-        byte = self._bits[first + (place >> 3)]
+        byte = self.bits[first + (place >> 3)]
         return (byte >> (place & 7) & 1).bool()
 
 
@@ -169,28 +171,38 @@ class _Contexts:
 
 
 class VerbatimMatcher:
-    """The protected texts of one bundle, ready for one tokenizer and one device."""
+    """The protected texts of one bundle, ready for one tokenizer and one device.
+
+    Args:
+        vocabulary: of the served tokenizer.
+        filters: on its device.
+
+    Attributes:
+        vocabulary, filters: the same.
+        length, salt: [F, roles] int64 the length of each role's runs, and what is added to their
+            hashes.
+        by_place: ends of words, by whether their text goes on with a word, and how many of its
+            words end up to there.
+        told: up to this place the runs of ``MIDDLE`` stand before the text, for every filter.
+    """
 
     def __init__(self, vocabulary: RunVocabulary, filters: FilterTensors) -> None:
-        self._vocabulary = vocabulary
-        self._filters = filters
+        self.vocabulary = vocabulary
+        self.filters = filters
         self._windows, self._runs = vocabulary.windows, vocabulary.runs
         device = self._windows.device
         bounds = filters.host.words.astype(np.int64)
         lengths = np.array([[run_length(role, int(n)) for role in ROLES] for n in bounds])
         salts = np.array([[run_salt(int(length)) for length in row] for row in lengths], np.int64)
-        # [F, roles] the length of each role's runs, and what is added to their hashes
-        self._length = torch.from_numpy(lengths).to(device)
-        self._salt = torch.from_numpy(salts).to(device)
+        self.length = torch.from_numpy(lengths).to(device)
+        self.salt = torch.from_numpy(salts).to(device)
         self._shorter = torch.tensor([BEGINNING, MIDDLE] * 2, device=device)
         self._powers = torch.from_numpy(powers(MAX_WORDS + 2)).to(device)
         ends = self._ends = vocabulary.ends(set(lengths[:, FORBIDDEN].tolist()))
-        # By how the text begins and how many of its words end up to there.
-        self._by_place = {
+        self.by_place = {
             (joins, place): ends.at(chosen) for joins, place, chosen in vocabulary.places()
         }
-        # Up to this place the runs of `MIDDLE` stand before the text, for every filter.
-        self._told = int((lengths[:, FORBIDDEN] - lengths[:, MIDDLE]).min(initial=MAX_WORDS))
+        self.told = int((lengths[:, FORBIDDEN] - lengths[:, MIDDLE]).min(initial=MAX_WORDS))
 
     def penalise(
         self,
@@ -207,7 +219,7 @@ class VerbatimMatcher:
             runs: [B, RUNS_WIDTH] int64, after the text so far.
             active: [B, n_targets] bool.
         """
-        row, which = torch.nonzero(active[:, self._filters.target], as_tuple=True)
+        row, which = torch.nonzero(active[:, self.filters.target], as_tuple=True)
         if not len(row):
             return
         words, pending = runs[row, :WORDS_WIDTH], runs[row, WORDS_WIDTH]
@@ -216,7 +228,7 @@ class VerbatimMatcher:
         some_wait = bool(waits.any())
         contexts = _Contexts.of(words, which, waits, self._powers[:MAX_WORDS])
         for pair, text in self._completing(contexts):
-            at, token = members_of(self._vocabulary.first_token, self._vocabulary.tokens, text)
+            at, token = members_of(self.vocabulary.first_token, self.vocabulary.tokens, text)
             pair = pair[at]
             if some_wait:
                 # Tokens that may finish it are judged one by one.
@@ -232,9 +244,9 @@ class VerbatimMatcher:
         """[m] contexts, and [m] texts of tokens that complete a run after them."""
         near = self._near(contexts)
         everyone = torch.arange(len(contexts.filter), device=contexts.filter.device)
-        for (joins, place), ends in self._by_place.items():
+        for (joins, place), ends in self.by_place.items():
             chosen = everyone
-            if place <= self._told:
+            if place <= self.told:
                 chosen = near[joins, BEGINNING if place == 1 else MIDDLE]
             # Few at a time, so that memory stays bounded.
             step = max(1, _MOST_PAIRS // len(ends))
@@ -251,11 +263,11 @@ class VerbatimMatcher:
         """
         which = contexts.filter
         asked = [(joins, role) for joins in (True, False) for role in (BEGINNING, MIDDLE)]
-        length = self._length[which, BEGINNING:]
+        length = self.length[which, BEGINNING:]
         hashes = torch.cat([contexts.last(length, joins) for joins in (True, False)], dim=1)
-        salts, parts = self._salt[which, BEGINNING:], which[:, None] * len(ROLES) + self._shorter
+        salts, parts = self.salt[which, BEGINNING:], which[:, None] * len(ROLES) + self._shorter
         # Both roles have as many probes.
-        found = self._filters.holding(finish(hashes + salts.repeat(1, 2)), parts, PROBES[BEGINNING])
+        found = self.filters.holding(finish(hashes + salts.repeat(1, 2)), parts, PROBES[BEGINNING])
         if not len(found):
             return dict.fromkeys(asked, found)
         context, of = found // len(asked), found % len(asked)
@@ -270,9 +282,9 @@ class VerbatimMatcher:
             ends: E of them, all at that place in a text of that kind.
         """
         which = contexts.filter
-        length = self._length[which, FORBIDDEN]
+        length = self.length[which, FORBIDDEN]
         hashes = contexts.last((length - place)[:, None], joins) * self._power(place)
-        hashes = hashes + self._salt[which, FORBIDDEN][:, None]
+        hashes = hashes + self.salt[which, FORBIDDEN][:, None]
         word = ends.whole
         if joins:
             word = finish(contexts.joined()[:, None] * ends.factor + ends.first)
@@ -281,10 +293,10 @@ class VerbatimMatcher:
         hashes = hashes + word
         for shorter, alone in ends.alone.items():
             if shorter < place:
-                salt = self._salt[which, FORBIDDEN][:, None]
+                salt = self.salt[which, FORBIDDEN][:, None]
                 hashes = torch.where((length == shorter)[:, None], alone + salt, hashes)
         parts = (which * len(ROLES) + FORBIDDEN)[:, None]
-        return self._filters.holding(finish(hashes), parts, PROBES[FORBIDDEN])
+        return self.filters.holding(finish(hashes), parts, PROBES[FORBIDDEN])
 
     def _power(self, exponent: int) -> torch.Tensor:
         # Beyond the longest run, hashes are those of the text's own words, and this counts nothing.
@@ -307,7 +319,7 @@ class VerbatimMatcher:
             row, token = part.repeat_interleave(len(tokens)), tokens.repeat(len(part))
             pieces = self._windows.pieces(pending[row], token)
             before = words[row]
-            going_on = self._vocabulary.joins[pieces.second]
+            going_on = self.vocabulary.joins[pieces.second]
             bans = [
                 self._ending(before, which[row], pieces.first, going_on),
                 self._ending(
@@ -330,16 +342,16 @@ class VerbatimMatcher:
         Args:
             going_on: [n] bool, whether the last word goes on after the text.
         """
-        first = self._vocabulary.first_end
+        first = self.vocabulary.first_end
         at, end = members_of(first, None, text)
         text, ends = text[at], self._ends.at(end)
-        whole_word = ~self._vocabulary.leaves_open[text] | (end + 1 < first[text + 1])
+        whole_word = ~self.vocabulary.leaves_open[text] | (end + 1 < first[text + 1])
         counts = whole_word | ~going_on[at]
         at, text, ends = at[counts], text[counts], ends.at(counts)
         which = which[at]
         shut = torch.zeros_like(counts[counts])
         contexts = _Contexts.of(words[at], which, shut, self._powers[:MAX_WORDS])
-        length, joins = self._length[which, FORBIDDEN], self._vocabulary.joins[text]
+        length, joins = self.length[which, FORBIDDEN], self.vocabulary.joins[text]
         before = contexts.last((length - ends.place)[:, None], joins)[:, 0]
         word = finish(torch.where(joins, contexts.open, 0) * ends.factor + ends.first)
         last = len(self._powers) - 1
@@ -347,6 +359,6 @@ class VerbatimMatcher:
         hashes = hashes + word * self._powers[(ends.place - 1).clamp(max=last)]
         for shorter, alone in ends.alone.items():
             hashes = torch.where((length == shorter) & (ends.place > shorter), alone, hashes)
-        keys = finish(hashes + self._salt[which, FORBIDDEN])[:, None]
+        keys = finish(hashes + self.salt[which, FORBIDDEN])[:, None]
         parts = (which * len(ROLES) + FORBIDDEN)[:, None]
-        return at[self._filters.holding(keys, parts, PROBES[FORBIDDEN])]
+        return at[self.filters.holding(keys, parts, PROBES[FORBIDDEN])]

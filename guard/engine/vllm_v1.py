@@ -34,9 +34,8 @@ from guard.engine.enforcer import (
     end_where_nothing_is_left,
     is_narrowed,
 )
-from guard.engine.matcher import Everywhere
 from guard.engine.probe import push
-from guard.engine.reader import TextReader
+from guard.engine.reader import TextReader, reader_of
 from guard.engine.support import check_settings
 from guard.engine.versions import check_vllm_version
 from guard.engine.vocabulary import token_bytes
@@ -91,13 +90,13 @@ class _Group:
 
     bundle: LoadedBundle
     indices: torch.Tensor  # [b] rows of the logits
-    places: torch.Tensor  # [b] rows of the batch's state
+    places: torch.Tensor  # [b] rows of the batch's state, in order
     active: torch.Tensor  # [b, n_slots]
-    everywhere: Everywhere
 
     def penalise(self, logits: torch.Tensor, state: torch.Tensor) -> None:
         """Penalise these rows; ``state`` is the batch's."""
-        self.bundle.penalise(logits, self.indices, state[self.places], self.active, self.everywhere)
+        own = state if len(state) == len(self.places) else state[self.places]
+        self.bundle.penalise(logits, self.indices, own, self.active)
 
 
 class _Batch:
@@ -122,7 +121,7 @@ class _Batch:
         members = [self.rows[place] for place in places.tolist()]
         indices = torch.tensor([index for index, _ in members], device=places.device)
         active = torch.stack([row.needs.active for _, row in members]).to(places.device)
-        return _Group(bundle, indices, places, active, bundle.matcher.everywhere(active))
+        return _Group(bundle, indices, places, active)
 
     def narrowed(self, rows: int) -> torch.Tensor | None:
         """[rows] bool, those of the logits that something else binds too; None for none."""
@@ -134,18 +133,18 @@ class _Batch:
 
     def catch_up(self) -> list[int]:
         """Read what was sampled since; the rows of the logits whose text is not known."""
-        for place, (_, row) in enumerate(self.rows):
+        unread, unknown = [], []
+        for place, (index, row) in enumerate(self.rows):
             # vLLM takes tokens back that it could not load the KV cache for.
             if len(row.output) < row.read:
                 self.state[place] = row.start(self._reader)
-        unread = [row.unread() for _, row in self.rows]
-        unknown = []
-        for place, (index, row) in enumerate(self.rows):
-            if row.needs.bundle is None or -1 in unread[place]:
+            tokens = row.unread()
+            if row.needs.bundle is None or -1 in tokens:
                 unknown.append(index)
-                unread[place] = []
+                tokens = []
             else:
-                row.read = len(row.output)
+                row.read += len(tokens)
+            unread.append(tokens)
         for step in range(max(map(len, unread))):
             tokens = [
                 text[step] if step < len(text) else self._reader.empty_token for text in unread
@@ -179,7 +178,7 @@ class GuardLogitsProcessor(LogitsProcessor):
         tokenizer = cached_tokenizer_from_config(model)
         vocabulary = token_bytes(tokenizer, model.get_vocab_size())
         self._enforcer = Enforcer(vocabulary, int(tokenizer.eos_token_id), device)
-        self._reader = TextReader(self._enforcer.tokens)
+        self._reader = reader_of(self._enforcer.tokens)
         self._rows: dict[int, _Row] = {}
         self._batch: _Batch | None = None  # made of `_rows` when it is needed
 

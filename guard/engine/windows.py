@@ -63,8 +63,14 @@ class Pieces:
     second: torch.Tensor
 
 
-class _Texts:
-    """The vocabulary's texts for one way of matching, on a device."""
+class SpeltTexts:
+    """The vocabulary's texts for one way of matching, on a device.
+
+    Attributes:
+        first, length: [T] int64 where the symbols of each begin in ``values``, and their number.
+        values: [...] int64.
+        opens_with_sep: [T] bool.
+    """
 
     def __init__(self, texts: Sequence[str], device: torch.device) -> None:
         symbols = RaggedSymbols.of(texts)
@@ -86,6 +92,9 @@ class TextWindows:
         vocabulary: the same.
         vocab_size: tokens.
         empty_token: a token id beyond the vocabulary that leaves its row as it is.
+        letters, words: the vocabulary's texts, for both ways of matching.
+        plain: [V + 1] text of each token where nothing is pending.
+        tail: [V + 1] what it leaves pending.
         lead: [V + 1] how many continuation bytes a token starts with.
         lead_tokens: [L] the tokens that can finish or extend a pending code point.
     """
@@ -94,14 +103,14 @@ class TextWindows:
         self.device = device
         self.vocab_size = self.empty_token = len(vocabulary)
         self.vocabulary = vocabulary
-        self._letters = _Texts(texts_for(vocabulary, letters_alone=True), device)
-        self._words = _Texts(texts_for(vocabulary, letters_alone=False), device)
-        self._plain = to_tensor(vocabulary.plain, device)
+        self.letters = SpeltTexts(texts_for(vocabulary, letters_alone=True), device)
+        self.words = SpeltTexts(texts_for(vocabulary, letters_alone=False), device)
+        self.plain = to_tensor(vocabulary.plain, device)
         self._rest = to_tensor(vocabulary.rest, device)
         self._code_point = to_tensor(vocabulary.code_point, device)
         self._lead_bits = to_tensor(vocabulary.lead_bits, device)
         self._all_lead = to_tensor(vocabulary.all_lead, device).bool()
-        self._tail = to_tensor(vocabulary.tail, device)
+        self.tail = to_tensor(vocabulary.tail, device)
         self._is_empty = to_tensor(vocabulary.is_empty, device).bool()
         self._smallest = torch.tensor(SMALLEST, device=device)
         self.lead = to_tensor(vocabulary.lead, device)
@@ -126,9 +135,9 @@ class TextWindows:
         """
         letters, words, pending = split(state)
         if self.device.type == "cpu" and not bool(pending.any()):
-            text = self._plain[token]
+            text = self.plain[token]
             after = [self._push_letters(letters, text), self._push_words(words, text)]
-            return torch.cat([*after, self._tail[token][:, None]], dim=1)
+            return torch.cat([*after, self.tail[token][:, None]], dim=1)
         pieces = self.pieces(pending, token)
         for text in (pieces.first, pieces.second):
             letters, words = self._push_letters(letters, text), self._push_words(words, text)
@@ -172,7 +181,7 @@ class TextWindows:
         broken = torch.where(pends & ~finishes & ~waits, SEP_TEXT, EMPTY_TEXT)
         # `plain` begins with a separator where stray bytes are left over.
         uses_up = finishes & (lead == missing)
-        second = torch.where(uses_up, self._rest[token], self._plain[token])
+        second = torch.where(uses_up, self._rest[token], self.plain[token])
         return Pieces(
             first=torch.where(finishes, finished, broken),
             second=torch.where(waits, EMPTY_TEXT, second),
@@ -182,11 +191,11 @@ class TextWindows:
         """[n, J] letters that tokens add, and [n, K] symbols with separators; 0 for none."""
         letters, words = (
             torch.cat([self._spelt(texts, pieces.first), self._spelt(texts, pieces.second)], 1)
-            for texts in (self._letters, self._words)
+            for texts in (self.letters, self.words)
         )
         return letters, words
 
-    def _spelt(self, texts: _Texts, text: torch.Tensor) -> torch.Tensor:
+    def _spelt(self, texts: SpeltTexts, text: torch.Tensor) -> torch.Tensor:
         length = texts.length[text]
         longest = int(length.max()) if len(length) else 0
         steps = torch.arange(longest, device=self.device)
@@ -194,20 +203,18 @@ class TextWindows:
         return torch.where(steps < length[:, None], texts.values[place], 0)
 
     def _push_letters(self, window: torch.Tensor, text: torch.Tensor) -> torch.Tensor:
-        return self._push(
-            window, self._letters, self._letters.first[text], self._letters.length[text]
-        )
+        return self._push(window, self.letters, self.letters.first[text], self.letters.length[text])
 
     def _push_words(self, window: torch.Tensor, text: torch.Tensor) -> torch.Tensor:
         # Runs of separators count once.
-        repeats = self._words.opens_with_sep[text] & (window[:, 0] == SEP_VALUE)
+        repeats = self.words.opens_with_sep[text] & (window[:, 0] == SEP_VALUE)
         skip = repeats.long()
         return self._push(
-            window, self._words, self._words.first[text] + skip, self._words.length[text] - skip
+            window, self.words, self.words.first[text] + skip, self.words.length[text] - skip
         )
 
     def _push(
-        self, window: torch.Tensor, texts: _Texts, first: torch.Tensor, length: torch.Tensor
+        self, window: torch.Tensor, texts: SpeltTexts, first: torch.Tensor, length: torch.Tensor
     ) -> torch.Tensor:
         """[B, width] the window moved on by ``length`` symbols from ``texts``, at ``first``."""
         width = window.shape[1]
@@ -224,7 +231,7 @@ class TextWindows:
         extends = (pending > 0) & (lead < missing) & self._all_lead[token]
         bits = (pending & _BITS_MASK) << 6 * lead | self._lead_bits[token, lead.clamp(max=3)]
         longer = bits | (missing - lead) << MISSING_SHIFT | pending >> EXTRA_SHIFT << EXTRA_SHIFT
-        after = torch.where(extends, longer, self._tail[token])
+        after = torch.where(extends, longer, self.tail[token])
         return torch.where(self._is_empty[token], pending, after)
 
     def _end_of(self, text: Sequence[int]) -> bytes:
