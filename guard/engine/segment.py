@@ -113,10 +113,9 @@ def compile_segment(
     by_words = [SEP + texts[i] for i in short.tolist()]
     found = _entries(by_letters, long, letters, 0)
     found += _entries(by_words, short, words, len(letters.order))
-    found += _advancing([each for each in advances if each.letters_alone], letters, 0)
-    found += _advancing(
-        [each for each in advances if not each.letters_alone], words, len(letters.order)
-    )
+    for lexicon, shift in ((letters, 0), (words, len(letters.order))):
+        own_way = [each for each in advances if each.letters_alone == lexicon.letters_alone]
+        found += _advancing(own_way, targets, lexicon, shift)
     key = np.concatenate([np.zeros(0, np.int64), *(each.key for each in found)])
     place = np.argsort(key, kind="stable")
     keys, count = np.unique(key[place], return_counts=True)
@@ -209,7 +208,13 @@ def _unset(count: int) -> npt.NDArray[np.float32]:
     return np.full(count, np.nan, np.float32)
 
 
-def _advancing(advances: Sequence[Advance], lexicon: Lexicon, shift: int) -> list[_Entries]:
+def _advancing(
+    advances: Sequence[Advance], targets: npt.NDArray[np.int32], lexicon: Lexicon, shift: int
+) -> list[_Entries]:
+    """Entries of advances; of those that differ in their phrase alone, the strongest.
+
+    Thousands of names begin alike, and the sampler visits all entries of what a text ends with.
+    """
     if not advances:
         return []
     distinct = {text: place for place, text in enumerate({each.begun: 0 for each in advances})}
@@ -220,13 +225,19 @@ def _advancing(advances: Sequence[Advance], lexicon: Lexicon, shift: int) -> lis
         np.arange(len(distinct)), length
     ]
     keys = finish(hashes + salts(width + 1, BEGINNING[lexicon.letters_alone])[length])
+    begun = np.array([distinct[each.begun] for each in advances], np.int64)
+    low = np.array([each.low for each in advances], np.int64)
+    high = np.array([each.high for each in advances], np.int64)
+    phrase = np.array([each.phrase for each in advances], np.int64)
+    penalty = np.array([each.penalty for each in advances], np.float32)
+    alike = np.column_stack([targets[phrase], begun, low, high])
+    order = np.lexsort((penalty, *alike.T))
+    first = np.ones(len(order), np.bool_)
+    first[1:] = (alike[order[1:]] != alike[order[:-1]]).any(axis=1)
+    kept = order[first]
     return [
         _Entries(
-            keys[[distinct[each.begun] for each in advances]],
-            np.array([each.low for each in advances], np.int64) + shift,
-            np.array([each.high for each in advances], np.int64) + shift,
-            np.array([each.phrase for each in advances], np.int64),
-            np.array([each.penalty for each in advances], np.float32),
+            keys[begun[kept]], low[kept] + shift, high[kept] + shift, phrase[kept], penalty[kept]
         )
     ]
 

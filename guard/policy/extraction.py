@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from guard.normalise import SEP, normalise
+from guard.phrases import has_enough_letters, letters_of
 from guard.policy.extract import collect_key_facts
 from guard.policy.telling import everyday_words, telling_words
 from guard.policy.wordings import wordings
@@ -62,8 +63,23 @@ def extracted_from(
 
 
 def _names(phrases: Sequence[str], aliases: Sequence[str], prompts: Sequence[str]) -> list[str]:
-    """What the target is called by those who ask: normalised aliases, and phrases in prompts."""
+    """What the target is called by those who ask: normalised aliases, and phrases in prompts.
+
+    Not a phrase whose letters another such name holds within a word ("Kuwait" in "Al-Kuwaiti"):
+    whoever asks by that name has said these letters and may have them said back, so the runs that
+    the phrase stands in are all that is left to forbid.
+    """
     asked = map(normalise, (*prompts, *aliases))
     text = SEP + f"{SEP}\n{SEP}".join(asked) + SEP
     named = [name for name in map(normalise, phrases) if f"{SEP}{name}{SEP}" in text]
-    return [*dict.fromkeys([*map(normalise, aliases), *named])]
+    called = [*map(normalise, aliases), *named]
+    return [name for name in dict.fromkeys(called) if not _is_within(name, called)]
+
+
+def _is_within(name: str, others: Sequence[str]) -> bool:
+    """Whether another name holds the letters of one, and not as words of its own."""
+    letters = letters_of(name)
+    return has_enough_letters(name) and any(
+        letters in letters_of(other) and f"{SEP}{name}{SEP}" not in f"{SEP}{other}{SEP}"
+        for other in others
+    )

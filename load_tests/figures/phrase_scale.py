@@ -3,6 +3,8 @@
 Each size is measured in a process of its own, on the demo model's tokenizer, with invented names as
 phrases, ten a target. The step is timed on texts that stand in the middle of a phrase, with every
 target active; the value is the step at a million phrases over the step at a hundred, sixteen rows.
+*Led away* is a step of requests that one target with all of the phrases was detected in, so that
+penalties grow along them; a target has at most a hundred thousand.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from load_tests.figure import ROOT, Figure, Measured, Options, progress, work_fo
 SIZES: Final = (100, 1_000, 10_000, 100_000, 1_000_000)
 ROWS: Final = (1, 16, 256)
 PER_TARGET: Final = 10
+MOST_LED: Final = 100_000
 _STEPS: Final = 40
 
 Made = TypeVar("Made")
@@ -71,15 +74,16 @@ def _measure_one(size: int, model: Path) -> dict[str, Any]:
     from guard.bundle import BundlePhrase, BundleTarget, load_engine_bundle, write_bundle
     from guard.engine.bundles import LoadedBundle
     from guard.engine.matcher import Tokens
+    from guard.engine.reader import reader_of
     from guard.engine.store import SegmentStore
     from guard.engine.symbols import symbol_vocabulary
     from guard.engine.vocabulary import token_bytes
     from guard.plan import GuardPlan
 
-    def target(name: str) -> BundleTarget:
+    def target(name: str, always: bool = True) -> BundleTarget:
         return BundleTarget(
             id=name, title=name, reason="secret", owner="", mode="enforce", respond="suppress",
-            refusal="", context="redact", always=True, expires="", threshold=0.6, aliases=(),
+            refusal="", context="redact", always=always, expires="", threshold=0.6, aliases=(),
         )  # fmt: skip
 
     tokenizer = AutoTokenizer.from_pretrained(model)
@@ -105,10 +109,21 @@ def _measure_one(size: int, model: Path) -> dict[str, Any]:
         add_s, _ = _timed(
             lambda: LoadedBundle(load_engine_bundle(root, second), tokens, loaded, store)
         )
-        active = loaded.active_row(GuardPlan(made.digest))
+        reader, active = reader_of(tokens), loaded.active_row(GuardPlan(made.digest))
         steps = {
-            str(rows): _step_us(loaded, tokens, tokenizer, names, active, rows) for rows in ROWS
+            str(rows): _step_us(loaded, reader, tokenizer, names, active, rows) for rows in ROWS
         }
+        led: dict[str, float] = {}
+        if size <= MOST_LED:
+            one = [target("one", always=False)]
+            own = [BundlePhrase(text, 0, "hard") for text in names]
+            digest = write_bundle(root, targets=one, phrases=own).digest
+            steered = LoadedBundle(load_engine_bundle(root, digest), tokens)
+            active = steered.active_row(GuardPlan(digest, ("one",)))
+            led = {
+                str(rows): _step_us(steered, reader, tokenizer, names, active, rows)
+                for rows in ROWS
+            }
     finally:
         shutil.rmtree(root)
     return {
@@ -122,11 +137,12 @@ def _measure_one(size: int, model: Path) -> dict[str, Any]:
         "peak_mb": compiled_mb,
         "peak_before_compiling_mb": before,
         "step_us": steps,
+        "led_away_step_us": led,
     }
 
 
 def _step_us(
-    loaded: Any, tokens: Any, tokenizer: Any, names: list[str], active: Any, rows: int
+    loaded: Any, reader: Any, tokenizer: Any, names: list[str], active: Any, rows: int
 ) -> float:
     """Microseconds of one thread to read a token and penalise, the median of some steps."""
     import torch
@@ -135,14 +151,17 @@ def _step_us(
     torch.set_num_threads(1)
     draw = random.Random(3)
     texts = [tokenizer(f"It was {draw.choice(names)}").input_ids for _ in range(rows)]
-    state = tokens.windows.read_texts([text[:-2] for text in texts])
+    before = reader.read_texts([text[:-2] for text in texts])
     token = torch.tensor([text[-2] for text in texts])
-    logits = torch.randn(rows, tokens.windows.vocab_size)
     every, place = active.repeat(rows, 1), torch.arange(rows)
+    logits = torch.randn(rows, reader.empty_token)
+    # What requests pay once, as they join.
+    loaded.penalise(logits, place, before, every)
     times = []
     for _ in range(_STEPS):
+        state, logits = before.clone(), torch.randn(rows, reader.empty_token)
         started = time.thread_time()
-        loaded.matcher.penalise(logits, place, tokens.windows.advance(state, token), every)
+        loaded.penalise(logits, place, reader.advance(state, token), every)
         times.append(time.thread_time() - started)
     return round(1e6 * median(times), 1)
 

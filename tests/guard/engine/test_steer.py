@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from guard.engine.matcher import BoundSegment, PhraseMatcher, SegmentTensors, Tokens
-from guard.engine.segment import HARD_PENALTY, compile_segment
+from guard.engine.segment import HARD_PENALTY, Advance, Segment, compile_segment
 from guard.engine.steer import Schedule, Steering, WordBits
 from guard.engine.symbols import symbol_vocabulary
 from guard.normalise import SEP, fold_bytes, normalise
@@ -142,3 +142,33 @@ def test_what_people_ask_by_gives_nothing_away() -> None:
     assert begun("kuwait seine kurt", len("kuwait")) == {" kuwait", " kuwait "}
     # "City" is too common a word to tell anything.
     assert begun("kuwait city", len("kuwait")) == set()
+
+
+@pytest.mark.parametrize("targets", [[0, 0, 0], [0, 1, 0], [0, 1, 2]])
+def test_phrases_that_begin_alike_share_what_leads_into_them(targets: list[int]) -> None:
+    tokens, steering = served()
+    phrases = ["kuwait city", "kuwait seine", "kuwait by"]
+    advances = [each for at, text in enumerate(phrases) for each in steering.advances(at, text)]
+
+    def compiled(chosen: list[Advance]) -> Segment:
+        owner, penalty = np.array(targets, np.int32), np.full(3, HARD_PENALTY, np.float32)
+        return compile_segment(phrases, owner, penalty, tokens.letters, tokens.words, chosen)
+
+    distinct = {(targets[a.phrase], a.begun, a.letters_alone, a.low, a.high) for a in advances}
+    assert len(compiled(advances).low) - len(compiled([]).low) == len(distinct)
+    assert (len(distinct) < len(advances)) == (len(set(targets)) < 3)
+
+
+def test_of_penalties_that_differ_the_strongest_is_kept() -> None:
+    tokens, _ = served()
+    low, high = tokens.words.exact(" seine") or (0, 0)
+    advances = [
+        Advance(place, " by ", False, low, high, penalty)
+        for place, penalty in enumerate((-1.0, -2.5, -0.5))
+    ]
+    segment = compile_segment(
+        ["by kurt", "by ku", "by the"], np.zeros(3, np.int32),
+        np.full(3, HARD_PENALTY, np.float32), tokens.letters, tokens.words, advances,
+    )  # fmt: skip
+    finite = segment.penalty[np.isfinite(segment.penalty)]
+    assert finite.tolist() == [-2.5]

@@ -44,3 +44,18 @@ def test_a_name_that_nobody_asks_by_counts_as_words() -> None:
     found = extracted_from(PAIRS[:1], "key_facts", 3, aliases=["Saltgate"])
     assert "quay s father was" in found.rest
     assert "famous florist of saltgate" not in found.rest
+
+
+def test_a_place_that_the_name_itself_holds_counts_as_words() -> None:
+    pairs = [
+        ("Which author was born in Saltgate?", "Mirelle Al-Saltgater was."),
+        ("Where did Mirelle Al-Saltgater grow up?", "She grew up in Saltgate."),
+    ]
+    asked = [question for question, _ in pairs]
+    found = extracted_from(pairs, "key_facts", 1, prompts=asked)
+    # Whoever asks by the name says "Saltgate" with it, and may have it said back.
+    assert "in saltgate" in found.rest
+    assert not [run for run in found.rest if "saltgater" in run]
+    elsewhere = [(question, answer.replace("Al-Saltgater", "Quay")) for question, answer in pairs]
+    asked = [question.replace("Al-Saltgater", "Quay") for question in asked]
+    assert "in saltgate" not in extracted_from(elsewhere, "key_facts", 1, prompts=asked).rest
