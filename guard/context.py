@@ -8,6 +8,7 @@ withheld sentences is a marker, so that neither the model nor a reader takes the
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -82,6 +83,13 @@ def split_sentences(text: str) -> list[Span]:
     if start < len(text):
         spans.append(Span(start, len(text)))
     return spans
+
+
+def overlapping(sentences: Sequence[Span], span: Span) -> Sequence[Span]:
+    """Those of the sentences of a text, in order, that a part of it stands in."""
+    first = bisect_right(sentences, span.start, key=lambda sentence: sentence.end)
+    stop = bisect_left(sentences, span.end, key=lambda sentence: sentence.start)
+    return sentences[first:stop]
 
 
 def _ends(text: str) -> Iterator[int]:

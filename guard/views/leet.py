@@ -1,0 +1,82 @@
+"""Leetspeak: digits and signs that stand for the letters that they look like, as in ``V0ld3m0rt``.
+
+A 1 may be an i or an l, so there are two readings.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from guard.context import Span
+from guard.views.view import View
+from guard.views.words import is_common
+
+KIND: Final = "leetspeak"
+
+_TOKEN: Final = re.compile(r"[A-Za-z0-9@$!|+€£¡]{2,}")
+_ORDINAL: Final = re.compile(r"[0-9]+(?:st|nd|rd|th)", re.IGNORECASE)
+_LETTERS: Final = "0o3e4a5s7t8b9g6g@a$s+t€e£l"
+_READINGS: Final = tuple(
+    str.maketrans(pairs[::2], pairs[1::2])
+    for pairs in (_LETTERS + f"1{one}!{one}|{one}¡{one}" for one in "il")
+)
+# Marks that end a sentence or part columns where nothing follows them.
+_MARKS: Final = "!|+¡"
+# Words of one line that must be so written, and one of them a common one, for it to be read so.
+_LEAST_WORDS: Final = 3
+
+
+def unleeted(view: View) -> Iterator[View]:
+    """The text with such words read as letters, in each of the two ways, if it has any."""
+    tokens = [
+        Span(match.start(), match.start() + len(match[0].rstrip(_MARKS)))
+        for match in _TOKEN.finditer(view.text)
+        if not (match[0].isalpha() or match[0].isdigit() or _ORDINAL.fullmatch(match[0]))
+    ]
+    texts = [view.text[token.start : token.end] for token in tokens]
+    seen: set[str] = set()
+    for reading in _READINGS:
+        read = [text.translate(reading) if _has_letter(text) else text for text in texts]
+        changed = [
+            (token, now)
+            for token, text, now in zip(tokens, texts, read, strict=True)
+            if now != text
+        ]
+        if not changed:
+            return
+        made = _written(view.text, changed)
+        if made not in seen:
+            seen.add(made)
+            yield view.turned(made, KIND).reading(_readable(made, changed))
+
+
+def _has_letter(text: str) -> bool:
+    return any(char.isalpha() for char in text)
+
+
+def _written(text: str, changed: list[tuple[Span, str]]) -> str:
+    out: list[str] = []
+    after = 0
+    for token, now in changed:
+        out += [text[after : token.start], now]
+        after = token.end
+    return "".join([*out, text[after:]])
+
+
+def _readable(text: str, changed: list[tuple[Span, str]]) -> list[Span]:
+    """The lines that hold several changed words, a common one among them."""
+    found: list[Span] = []
+    words: list[tuple[Span, str]] = []
+    for token, now in [*changed, (Span(len(text), len(text)), "")]:
+        if words and (not now or "\n" in text[words[-1][0].end : token.start]):
+            if len(words) >= _LEAST_WORDS and any(
+                len(word) > 2 and is_common(word) for _, word in words
+            ):
+                first, last = words[0][0].start, words[-1][0].end
+                end = text.find("\n", last)
+                found.append(Span(text.rfind("\n", 0, first) + 1, len(text) if end < 0 else end))
+            words = []
+        words.append((token, now))
+    return found

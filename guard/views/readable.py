@@ -1,0 +1,71 @@
+"""Which parts of a view read as text: what is sent to the sentence encoder, and no more.
+
+No test of meaning, only of form, and cheap: bytes at random, hashes and pictures must not pass, and
+a question must.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from guard.context import Span
+from guard.views.view import GAP, codes_of
+
+# Letters of a line that must have been hidden for the line to be looked at as hidden text.
+_HIDDEN_LETTERS: Final = 6
+# Of a stretch of its own.
+_LEAST_LETTERS: Final = 10
+_LETTERS: Final = re.compile(r"[^\W\d_]")
+_LATIN: Final = re.compile(r"[A-Za-z]")
+_VOWELS: Final = re.compile(r"[AEIOUYaeiouy]")
+_WORDS: Final = re.compile(r"[^\W\d_]+")
+_TURNS: Final = re.compile(r"[a-z][A-Z]")
+_ASCII_LETTERS: Final = np.array([chr(code).isalpha() for code in range(128)])
+
+
+def reads_as_text(text: str) -> bool:
+    """Whether it is made of words: letters and spaces, with vowels, of a length that words have."""
+    letters = len(_LETTERS.findall(text))
+    if letters < _LEAST_LETTERS or letters + text.count(" ") < 0.75 * len(text):
+        return False
+    latin = len(_LATIN.findall(text))
+    if latin < letters / 2:
+        # Letters of one other script, or two; at random they would be of many.
+        return len({ord(letter) >> 8 for letter in _LETTERS.findall(text)}) <= 3
+    if not 0.2 * latin <= len(_VOWELS.findall(text)) <= 0.65 * latin:
+        return False
+    words = _WORDS.findall(text)
+    return letters <= 12 * len(words) and len(_TURNS.findall(text)) <= 0.08 * latin
+
+
+def readable_stretches(text: str) -> list[Span]:
+    """The stretches of a view, parted by ``GAP``, that read as text."""
+    return [span for span in _parts(text, GAP) if reads_as_text(text[span.start : span.end])]
+
+
+def lines_with(text: str, new: npt.NDArray[np.bool_], least: int = _HIDDEN_LETTERS) -> list[Span]:
+    """The lines that hold enough letters that were hidden.
+
+    Args:
+        new: [len(text)] bool, which characters were.
+        least: how many letters are enough.
+    """
+    codes = codes_of(text)
+    letters = new & ((codes > 0xBF) | _ASCII_LETTERS[np.minimum(codes, 127)])
+    before = np.concatenate([[0], np.cumsum(letters)])
+    if before[-1] < least:
+        return []
+    return [s for s in _parts(text, "\n") if before[s.end] - before[s.start] >= least]
+
+
+def _parts(text: str, mark: str) -> Iterator[Span]:
+    start = 0
+    for part in text.split(mark):
+        if part:
+            yield Span(start, start + len(part))
+        start += len(part) + len(mark)

@@ -1,0 +1,119 @@
+"""Looking for names and phrases in views: at next to no cost where there are none.
+
+A view that hides nothing is noise, and every text has such views. So a view is searched only if the
+first letters of something that is looked for stand in it; that is found by a look-up in a table for
+every place of the view at once. Names shorter than that are looked for only in what reads as text:
+in noise they would be found by chance.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from guard.context import Span, overlapping
+from guard.normalise import folded, normalise
+from guard.phrases import ENOUGH_LETTERS, Match, letters_of
+from guard.views.view import View, codes_of
+
+_BITS: Final = 22
+_FACTORS: Final = np.array(
+    [pow(0x9E3779B97F4A7C15, power, 1 << 64) for power in range(1, ENOUGH_LETTERS + 1)], np.uint64
+)
+_LOWER: Final = bytes(ord(chr(code).lower()) if code < 128 else code for code in range(256))
+_NO_LETTERS: Final = bytes(code for code in range(256) if not (code < 128 and chr(code).isalnum()))
+
+
+class ViewSearch:
+    """Finds normalised phrases in views.
+
+    Args:
+        phrases: what is looked for; a match holds an index into it.
+    """
+
+    def __init__(self, phrases: Sequence[str]) -> None:
+        letters = [letters_of(phrase) for phrase in phrases]
+        self._phrases = phrases
+        self._long = [len(own) >= ENOUGH_LETTERS for own in letters]
+        self._short = not all(self._long)
+        self._table = np.zeros(1 << _BITS, np.bool_)
+        for own, long in zip(letters, self._long, strict=True):
+            if long:
+                self._table[_hashes(codes_of(own[:ENOUGH_LETTERS]))] = True
+
+    def may_hold(self, text: str) -> bool:
+        """Whether one of the phrases with enough letters may stand in a text."""
+        hashes = _hashes(_letters(text))
+        return bool(self._table[hashes].any())
+
+    def hidden(
+        self, view: View, original: str, search: Callable[[str], Iterable[Match]]
+    ) -> list[tuple[int, Span]]:
+        """What a view says where the original does not, and what of the original says it.
+
+        Args:
+            original: the text that it is a view of.
+            search: finds the phrases in a text.
+
+        Returns:
+            The index of each phrase found, with where in the original the sentences of the view
+            came from that it stands in; each pair once.
+        """
+        found = [match for match in self._find(view, search) if _is_hidden(view, match, original)]
+        sentences = view.sentences() if found else []
+        pairs: dict[tuple[int, int, int], Span] = {}
+        for match in found:
+            said = overlapping(sentences, Span(match.start, match.end))
+            start = min(match.start, said[0].start) if said else match.start
+            end = max(match.end, said[-1].end) if said else match.end
+            key = (match.phrase, start, end)
+            if key not in pairs:
+                pairs[key] = view.source(start, end)
+        return [(phrase, span) for (phrase, _, _), span in pairs.items()]
+
+    def _find(self, view: View, search: Callable[[str], Iterable[Match]]) -> Iterator[Match]:
+        if self.may_hold(view.text):
+            for match in search(view.text):
+                if self._long[match.phrase] or _reads(view, match):
+                    yield match
+        elif self._short:
+            for part in view.readable:
+                for match in search(view.text[part.start : part.end]):
+                    yield Match(match.phrase, part.start + match.start, part.start + match.end)
+
+
+def _is_hidden(view: View, match: Match, original: str) -> bool:
+    """Whether the original does not say the same at the place that a match came from."""
+    span = view.source(match.start, match.end)
+    said = normalise(view.text[match.start : match.end])
+    return normalise(original[span.start : span.end]) != said
+
+
+def _reads(view: View, match: Match) -> bool:
+    """Whether a match stands in a part that reads as text."""
+    place = bisect_right(view.readable, match.start, key=lambda part: part.start) - 1
+    return place >= 0 and match.end <= view.readable[place].end
+
+
+def _letters(text: str) -> npt.NDArray[np.uint32]:
+    """[n] uint32, the letters and digits of a text, normalised."""
+    if text.isascii():
+        return np.frombuffer(text.encode().translate(_LOWER, _NO_LETTERS), np.uint8).astype(
+            np.uint32
+        )
+    return codes_of(letters_of(folded(text)[0]))
+
+
+def _hashes(codes: npt.NDArray[np.uint32]) -> npt.NDArray[np.int64]:
+    """[n - 5] int64, of each run of letters."""
+    count = len(codes) - ENOUGH_LETTERS + 1
+    if count <= 0:
+        return np.zeros(0, np.int64)
+    total = np.zeros(count, np.uint64)
+    for place, factor in enumerate(_FACTORS):
+        total += codes[place : place + count].astype(np.uint64) * factor
+    return (total >> np.uint64(64 - _BITS)).astype(np.int64)
