@@ -9,7 +9,9 @@ the engine reports, over the wall time of the whole batch.
 
 The ratio is of the best run of each arm, as ``timeit`` takes the least time: what disturbs a run on
 a shared machine only ever slows it, and runs of one arm differ by more than the goal leaves room
-for. The ratio of medians stands beside it in the details.
+for. The ratio of medians stands beside it in the details; so does the time that the guard takes
+inside the sampler, and its share of a step, from engines with a watch on it (``load_tests/timed``),
+which noise hardly touches.
 """
 
 from __future__ import annotations
@@ -22,13 +24,15 @@ from typing import Any
 
 from classifiers import load_encoder
 from guard.bundle import CANARY_TARGET, Bundle
-from guard.plan import GuardPlan
+from guard.plan import BUNDLES_VARIABLE, KEY_VARIABLE, GuardPlan
 from guard.policy import compile_policy
 from load_tests import stack
 from load_tests.chat import Endpoint, Extra, ask_all, nothing_more, with_plan
 from load_tests.figure import ROOT, Figure, Measured, Options, progress, work_folder
+from load_tests.times import TIMES_VARIABLE, read_times
 
 IDLE = "load_tests.idle:IdleLogitsProcessor"
+TIMED = "load_tests.timed:TimedGuardLogitsProcessor"
 STREAMS = 16
 TOKENS = 128
 BAD_WORDS = 100
@@ -67,8 +71,18 @@ def measure(options: Options) -> Measured:
         ROOT / "policies", bundles, encode=encoder.encode, encoder=encoder.digest
     )
     bad_words = {"bad_words": bundle.phrases.texts()[:BAD_WORDS]}
+    arms_of_guard, times = _arms(bundle, key), folder / "times.txt"
+    times.unlink(missing_ok=True)
+    # The guard's own variables are set where `guard` is, and its processor is then loaded too.
+    watched = {
+        **stack.BAD_WORDS_ENVIRON,
+        TIMES_VARIABLE: str(times),
+        BUNDLES_VARIABLE: str(bundles),
+        KEY_VARIABLE: key,
+    }
     engines: list[tuple[bool, tuple[str, ...], Mapping[str, Extra]]] = [
-        (True, (), _arms(bundle, key)),
+        (True, (), arms_of_guard),
+        (False, ("--logits-processors", TIMED), {"timed": arms_of_guard["flagged"]}),
         (False, ("--logits-processors", IDLE), {"idle": nothing_more}),
         (False, (), {"none": nothing_more, "bad_words": lambda _: bad_words}),
     ]
@@ -83,7 +97,7 @@ def measure(options: Options) -> Measured:
                 key=key,
                 guard=guard,
                 extra=extra_arguments,
-                environ=stack.BAD_WORDS_ENVIRON,
+                environ=watched if "timed" in arms else stack.BAD_WORDS_ENVIRON,
             ) as engine:
                 for name, extra in arms.items():
                     _rate(engine, extra, f"{name}, warm-up")
@@ -93,6 +107,7 @@ def measure(options: Options) -> Measured:
     spreads = {name: spread(values) for name, values in rates.items()}
     none = spreads["none"]
     with_one = ("flagged", "unflagged", "idle", "bad_words")
+    inside = median(read_times(times))
     ratios = {name: round(spreads[name].most / none.most, 4) for name in with_one}
     of_medians = {name: round(spreads[name].median / none.median, 4) for name in with_one}
     return Measured(
@@ -104,6 +119,10 @@ def measure(options: Options) -> Measured:
             "flagged_over_bad_words": {
                 "best": round(spreads["flagged"].most / spreads["bad_words"].most, 4),
                 "median": round(spreads["flagged"].median / spreads["bad_words"].median, 4),
+            },
+            "inside": {
+                "us_a_step": round(1e6 * inside),
+                "share_of_a_step": round(inside * spreads["timed"].median / STREAMS, 4),
             },
             "tokens_per_second": {name: asdict(value) for name, value in spreads.items()},
             "streams": STREAMS,

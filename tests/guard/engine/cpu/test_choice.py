@@ -2,6 +2,7 @@
 
 from importlib.machinery import ModuleSpec
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -45,9 +46,12 @@ def test_a_bundle_forbids_the_same_with_numba_and_without(
     )
     steps: list[int] = []
     penalise = step.HostStep.penalise
-    monkeypatch.setattr(
-        step.HostStep, "penalise", lambda *given: (steps.append(1), penalise(*given))
-    )
+
+    def counted(*given: Any) -> None:
+        steps.append(1)
+        penalise(*given)
+
+    monkeypatch.setattr(step.HostStep, "penalise", counted)
     assert banned(tmp_path, made.digest) == [False, True, True, False]
     assert bool(steps) == numba
 
