@@ -8,6 +8,7 @@ Proxy and engine share a folder of bundles; each bundle is a folder named by its
                    /phrases.txt          normalised phrases, one a line, by target
                    /phrases.safetensors  target, slot [n] int32, hard [n] bool, turn [n] int16;
                                          until [n_targets] int32
+                   /calibration.json     by target, what its threshold rests on
                    /tenants.json         API keys as sha256, exemptions
                    /examples.safetensors unit sentence vectors [n, d] float32, targets [n] int32
                    /verbatim.safetensors Bloom filters of protected texts; see guard/verbatim.py
@@ -38,7 +39,7 @@ from safetensors.numpy import save as save_tensors
 from guard.errors import BundleError
 from guard.verbatim import RunFilter, RunFilters
 
-FORMAT: Final = 5
+FORMAT: Final = 6
 # The last day of what does not expire.
 NEVER: Final = np.iinfo(np.int32).max
 # The phrase that every bundle forbids for the canary's own target; see guard/plan.py.
@@ -210,6 +211,8 @@ class Bundle:
         example_targets: [n] int32, index of the target of each row.
         encoder: digest of the encoder that made ``examples``; another encoder must not be used.
         verbatim: what keeps answers from repeating protected texts.
+        calibrations: by id of those targets that have a calibrated threshold, what it rests on,
+            in JSON types; see ``guard.policy.calibrate.Calibration``.
     """
 
     digest: str
@@ -221,6 +224,7 @@ class Bundle:
     examples: npt.NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0), np.float32))
     example_targets: npt.NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
     verbatim: RunFilters = field(default_factory=lambda: RunFilters.of([]))
+    calibrations: Mapping[str, Any] = field(default_factory=dict)
 
     def index_of(self, target_id: str) -> int:
         """Position of a target in ``targets``.
@@ -273,6 +277,7 @@ def write_bundle(
     examples: npt.NDArray[np.float32] | None = None,
     example_targets: npt.NDArray[np.int32] | None = None,
     verbatim: Sequence[tuple[int, RunFilter]] = (),
+    calibrations: Mapping[str, Any] | None = None,
 ) -> Bundle:
     """Write a bundle below ``root`` (made if absent) and return it as it will be loaded.
 
@@ -280,6 +285,7 @@ def write_bundle(
 
     Args:
         verbatim: index of a target and its filter, at most one for each target.
+        calibrations: JSON types, by id of a target.
     """
     canary = BundleTarget(
         id=CANARY_TARGET, title="canary", reason="safety", owner="", mode="enforce",
@@ -307,6 +313,7 @@ def write_bundle(
                 "until": np.array([_until(target) for target in all_targets], np.int32),
             }
         ),
+        "calibration.json": canonical_json(calibrations or {}),
         "tenants.json": canonical_json([asdict(t) for t in tenants]),
         "examples.safetensors": save_tensors({"examples": vectors, "targets": owners}),
         "verbatim.safetensors": save_tensors(RunFilters.of(verbatim).arrays()),
@@ -364,6 +371,7 @@ def load_bundle(root: Path, digest: str) -> Bundle:
         examples=tensors["examples"],
         example_targets=tensors["targets"],
         verbatim=RunFilters(**load_tensors(members["verbatim.safetensors"])),
+        calibrations=json.loads(members["calibration.json"]),
     )
 
 

@@ -13,8 +13,9 @@ import numpy.typing as npt
 
 from classifiers import BatchingEncoder
 from guard.bundle import Bundle
-from guard.policy.compile import Encode, compile_loaded
+from guard.policy.compile import compile_loaded
 from guard.policy.load import load_policy
+from guard.policy.vectors import Encode
 
 # Texts that a compilation encodes at a time: requests that wait for the encoder come in between.
 _CHUNK: Final = 32

@@ -1,25 +1,25 @@
-"""How similar to an example a request must be: one threshold per target, from data.
+"""How much like a target a request must be to be taken for it: one threshold each, from data.
 
-Two samples speak. The *negatives* are the target's counterexamples and the general prompts shipped
-with the package: all must be allowed to pass. Split conformal prediction (Vovk; Papadopoulos 2002)
-bounds them: above the ``ceil((n + 1)(1 - rate))``-th smallest of n scores, a new prompt of their
-kind scores with a probability of at most ``rate``; where n is too small for that rank, the bound is
-the largest score. The *typical* score is the median over the examples of each one's similarity to
-the nearest other: what a prompt about the target that is no example looks like.
+Two samples speak. The *negatives* must be allowed to pass: the target's counterexamples, and the
+general prompts shipped with the package. Each kind is bounded by itself (see
+``guard/policy/conformal.py``), since a promise about everyday prompts says nothing about near
+misses. The *typical* score is the median over the examples of each one's score by the other
+examples: what a prompt about the target that is no example looks like.
 
-The threshold stands half-way from the bound to the typical score where the second is higher, since
-users' harmless prompts come nearer to a target than any shipped set knows, and on the bound where
-it is not. It never leaves [FLOOR, CAP].
+The threshold stands on the higher bound or, where the typical score is higher still, ``TOWARDS``
+of the way from the bound to it, since users' harmless prompts come nearer to a target than any
+shipped set knows. It never leaves [FLOOR, CAP].
 """
 
 from __future__ import annotations
 
-import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
-import numpy.typing as npt
+
+from guard.policy.conformal import Bound, Scores, bound
 
 FLOOR: Final = 0.55
 CAP: Final = 0.95
@@ -28,10 +28,32 @@ CAP: Final = 0.95
 TYPICAL: Final = 0.85
 # Paraphrases seldom score less; a bound above it leaves many of them unrecognised.
 PARAPHRASE: Final = 0.75
+# The least of 0.5, 0.6, 0.7, ... that took at most 0.5% of questions about others for one of ten,
+# on authors of TOFU's `retain` set as targets; docs/BENCHMARKS.md has the figures.
+TOWARDS: Final = 0.6
 # Keeps the negatives themselves below the threshold whatever the rounding of a batch.
-_MARGIN: Final = 0.005
+MARGIN: Final = 0.005
+# How many of the closest negatives a calibration names.
+CLOSEST: Final = 5
 
-Vectors = npt.NDArray[np.float32]
+Kind = Literal["counterexamples", "general"]
+
+
+@dataclass(frozen=True, slots=True)
+class Negatives:
+    """Prompts that must pass, and their scores ([n] float32) in the same order."""
+
+    prompts: Sequence[str]
+    scores: Scores
+
+
+@dataclass(frozen=True, slots=True)
+class Near:
+    """A prompt that must pass, and how near it comes."""
+
+    kind: Kind
+    prompt: str
+    score: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,45 +61,69 @@ class Calibration:
     """A calibrated threshold and what it rests on.
 
     Attributes:
-        bound: conformal bound on the negatives' scores.
+        rate: the share of harmless prompts that may be taken for the target, as the policy says.
+        bounds: by kind of negatives.
+        bound: the highest of them, with a margin for rounding.
         typical: typical score of a prompt about the target.
         passed: share of the negatives that reach the threshold (false positives).
+        closest: the highest negatives, at most ``CLOSEST`` and those that reach the threshold.
     """
 
     threshold: float
+    rate: float
+    bounds: Mapping[Kind, Bound]
     bound: float
     typical: float
     passed: float
+    closest: tuple[Near, ...]
+
+    @property
+    def capped(self) -> bool:
+        """Whether near misses are so close that no threshold below ``CAP`` lets them pass."""
+        return self.bound > CAP
 
 
-def calibrate(examples: Vectors, negatives: Vectors, rate: float) -> Calibration:
-    """Calibrate one target.
+def calibrate(negatives: Mapping[Kind, Negatives], typical: float, rate: float) -> Calibration:
+    """Calibrate one target, by whichever method the scores were made.
 
     Args:
-        examples: [n, d] unit rows, n at least 1.
-        negatives: [m, d] unit rows, m at least 1.
-        rate: the share of harmless prompts that may be taken for the target, in (0, 1).
+        negatives: by kind; kinds without prompts are left out of the bounds.
+        rate: the share of harmless prompts of each kind that may be taken for the target.
+
+    Raises:
+        ValueError: there are no negatives.
     """
-    scores = (negatives @ examples.T).max(axis=1)
-    bound = _upper_bound(scores, rate) + _MARGIN
-    typical = _typical(examples)
-    threshold = round(min(CAP, max(FLOOR, bound, (bound + typical) / 2)), 4)
+    bounds = {kind: bound(own.scores, rate) for kind, own in negatives.items() if len(own.scores)}
+    if not bounds:
+        raise ValueError("there are no negatives to calibrate with")
+    highest = max(each.score for each in bounds.values()) + MARGIN
+    beyond = highest + TOWARDS * max(0.0, typical - highest)
+    threshold = round(min(CAP, max(FLOOR, beyond)), 4)
+    near = sorted(
+        (
+            Near(kind, prompt, round(float(score), 4))
+            for kind, own in negatives.items()
+            for prompt, score in zip(own.prompts, own.scores, strict=True)
+        ),
+        key=lambda each: (-each.score, each.kind, each.prompt),
+    )
+    scores = np.concatenate([own.scores for own in negatives.values()])
+    above = int((scores >= threshold).sum())
     return Calibration(
         threshold=threshold,
-        bound=bound,
+        rate=rate,
+        bounds=bounds,
+        bound=highest,
         typical=typical,
-        passed=float((scores >= threshold).mean()),
+        passed=above / len(scores),
+        closest=tuple(near[: max(CLOSEST, above)]),
     )
 
 
-def _upper_bound(scores: npt.NDArray[np.float32], rate: float) -> float:
-    rank = math.ceil((len(scores) + 1) * (1 - rate))
-    return float(np.sort(scores)[min(rank, len(scores)) - 1])
+def typical_score(scores: Scores) -> float:
+    """The typical score of a prompt about the target.
 
-
-def _typical(examples: Vectors) -> float:
-    if len(examples) < 2:
-        return TYPICAL
-    similarity = examples @ examples.T
-    np.fill_diagonal(similarity, -1.0)
-    return min(TYPICAL, float(np.median(similarity.max(axis=1))))
+    Args:
+        scores: [n] of each example by the others; empty where there is only one.
+    """
+    return min(TYPICAL, float(np.median(scores))) if len(scores) else TYPICAL

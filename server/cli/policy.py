@@ -196,7 +196,7 @@ def _failure(result: PolicyTestResult) -> str:
 def _calibration_warnings(policy: Policy, compiled: Compiled) -> list[str]:
     out = []
     for target, made in zip(policy.targets, compiled.targets, strict=True):
-        calibration = made.calibration
+        calibration = made.compared.calibration if made.compared else None
         if calibration is None:
             continue
         detect = target.place.at("detect")

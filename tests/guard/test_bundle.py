@@ -57,6 +57,7 @@ MEMBERS = [
     "targets.txt",
     "phrases.txt",
     "phrases.safetensors",
+    "calibration.json",
     "tenants.json",
     "examples.safetensors",
     "verbatim.safetensors",
@@ -195,7 +196,7 @@ def test_a_member_of_another_bundle_is_refused(tmp_path: Path, member: str) -> N
     digest = write(tmp_path).digest
     other = write(
         tmp_path, targets=[replace(TARGET, id="other", title="x")], phrases=[], tenants=[],
-        examples=None, example_targets=None, verbatim=[],
+        examples=None, example_targets=None, verbatim=[], calibrations={"other": {}},
     ).digest  # fmt: skip
     (tmp_path / digest / member).write_bytes((tmp_path / other / member).read_bytes())
     with pytest.raises(BundleError, match=f"`{member}`"):

@@ -1,56 +1,111 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guard.policy.calibrate import CAP, FLOOR, TYPICAL, calibrate
+from guard.policy.calibrate import (
+    CAP,
+    CLOSEST,
+    FLOOR,
+    MARGIN,
+    TOWARDS,
+    TYPICAL,
+    Calibration,
+    Kind,
+    Negatives,
+    calibrate,
+    typical_score,
+)
+from guard.policy.conformal import needed
 
 
-def at(*cosines: float) -> npt.NDArray[np.float32]:
-    """Unit rows in the plane at these cosines from the first axis."""
-    return np.array([[c, np.sqrt(1 - c * c)] for c in cosines], np.float32)
+def negatives(near: list[float], general: list[float]) -> dict[Kind, Negatives]:
+    return {
+        "counterexamples": Negatives(
+            [f"near {i}" for i in range(len(near))], np.array(near, np.float32)
+        ),
+        "general": Negatives(
+            [f"general {i}" for i in range(len(general))], np.array(general, np.float32)
+        ),
+    }
+
+
+def of(near: list[float], general: list[float], typical: float, rate: float) -> Calibration:
+    return calibrate(negatives(near, general), typical, rate)
+
+
+COSINES = st.floats(-1, 1, width=32)
 
 
 @given(
-    st.lists(st.floats(-1, 1), min_size=1, max_size=8),
-    st.lists(st.floats(-1, 0.9), min_size=1, max_size=400),
+    st.lists(COSINES, max_size=60),
+    st.lists(COSINES, min_size=1, max_size=400),
+    COSINES,
     st.floats(0.001, 0.2),
 )
-def test_no_more_negatives_pass_than_the_rate_unless_the_cap_stops_it(
-    examples: list[float], negatives: list[float], rate: float
+def test_of_neither_kind_do_more_pass_than_the_rate_unless_the_cap_stops_it(
+    near: list[float], general: list[float], typical: float, rate: float
 ) -> None:
-    result = calibrate(at(*examples), at(*negatives), rate)
-    assert FLOOR <= result.threshold <= CAP
-    scores = (at(*negatives) @ at(*examples).T).max(axis=1)
-    assert result.passed == pytest.approx(float((scores >= result.threshold).mean()))
-    if result.threshold < CAP:
-        assert (scores >= result.threshold).sum() <= rate * (len(scores) + 1)
+    made = of(near, general, typical, rate)
+    assert FLOOR <= made.threshold <= CAP
+    both = np.array([*near, *general], np.float32)
+    assert made.passed == pytest.approx(float((both >= made.threshold).mean()))
+    if not made.capped:
+        for own in (near, general):
+            assert sum(score >= made.threshold for score in own) <= rate * (len(own) + 1)
+    if made.bound > CAP:
+        assert made.threshold == CAP
 
 
-def test_few_negatives_must_all_pass() -> None:
-    assert calibrate(at(1.0), at(0.1, 0.7), 0.2).threshold > 0.7
+def test_few_near_misses_must_all_pass_however_many_general_prompts_there_are() -> None:
+    made = of([0.8, 0.1], [0.2] * 999, -1.0, 0.005)
+    assert made.threshold == pytest.approx(0.8 + MARGIN, abs=1e-4)
+    assert not made.bounds["counterexamples"].holds
+    assert made.bounds["general"].holds
 
 
 def test_many_negatives_let_the_rate_through() -> None:
-    many = at(*([0.1] * 990 + [0.8] * 10))
-    assert calibrate(at(1.0), many, 0.02).bound < 0.2
-    assert calibrate(at(1.0), many, 0.005).bound > 0.8
+    many = [0.1] * 990 + [0.8] * 10
+    assert of([], many, 0.5, 0.02).bound < 0.2
+    assert of([], many, 0.005, 0.005).bound > 0.8
+    assert needed(0.02) <= len(many)
 
 
 def test_the_threshold_stands_between_the_negatives_and_the_typical_example() -> None:
-    result = calibrate(at(1.0, 1.0), at(0.5), 0.01)
-    assert result.typical == TYPICAL
-    assert result.threshold == pytest.approx((result.bound + TYPICAL) / 2, abs=1e-3)
+    made = of([], [0.5], 0.85, 0.01)
+    assert made.bound < made.threshold < 0.85
+    assert made.threshold == pytest.approx((1 - TOWARDS) * made.bound + TOWARDS * 0.85, abs=1e-3)
 
 
 def test_near_misses_beyond_the_typical_example_set_the_threshold_alone() -> None:
-    result = calibrate(at(1.0, -1.0), at(0.9), 0.01)
-    assert result.threshold == pytest.approx(result.bound, abs=1e-3)
+    made = of([0.9], [0.1], 0.6, 0.01)
+    assert made.threshold == pytest.approx(made.bound, abs=1e-3)
 
 
 def test_the_threshold_has_a_floor_and_a_cap() -> None:
-    assert calibrate(at(1.0, -1.0), at(0.0), 0.01).threshold == FLOOR
-    assert calibrate(at(1.0), at(1.0), 0.01).threshold == CAP
+    assert of([], [0.0], 0.2, 0.01).threshold == FLOOR
+    capped = of([1.0], [0.0], 0.2, 0.01)
+    assert capped.threshold == CAP
+    assert capped.capped
+
+
+def test_the_closest_negatives_are_named_and_all_that_would_be_taken() -> None:
+    made = of([0.3, 0.99, 0.98], [0.1] * 20 + [0.97, 0.96, 0.955, 0.951], 0.5, 0.01)
+    assert [each.score for each in made.closest[:3]] == [0.99, 0.98, 0.97]
+    assert made.closest[0].prompt == "near 1"
+    assert made.closest[0].kind == "counterexamples"
+    assert len(made.closest) == 6
+    assert len(of([], [0.1] * 9, 0.5, 0.01).closest) == CLOSEST
+
+
+def test_without_negatives_there_is_nothing_to_calibrate_with() -> None:
+    with pytest.raises(ValueError, match="no negatives"):
+        of([], [], 0.8, 0.005)
+
+
+def test_the_typical_score_is_a_median_and_never_that_of_copies() -> None:
+    assert typical_score(np.array([0.2, 0.7, 0.6], np.float32)) == pytest.approx(0.6)
+    assert typical_score(np.array([1.0, 1.0], np.float32)) == TYPICAL
+    assert typical_score(np.zeros(0, np.float32)) == TYPICAL

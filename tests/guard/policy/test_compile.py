@@ -11,7 +11,7 @@ import pytest
 
 from guard.bundle import CANARY_TARGET, BundlePhrase, load_bundle
 from guard.phrases import clipped
-from guard.policy.compile import compile_loaded, compile_policy, general_prompts
+from guard.policy.compile import compile_loaded, compile_policy
 from guard.policy.load import load_policy
 from guard.policy.problems import InvalidPolicyError
 from guard.verbatim import run_key
@@ -238,10 +238,3 @@ def test_an_expired_target_is_compiled_for_the_detector_to_judge(tmp_path: Path)
     path = write(tmp_path, target(expires="2020-01-01"))
     bundle = compile_policy(path, tmp_path / "bundles", encode=None)
     assert bundle.targets[0].expires == "2020-01-01"
-
-
-def test_the_general_prompts_are_many_and_distinct() -> None:
-    prompts = general_prompts()
-    assert len(prompts) >= 150
-    assert len(prompts) == len(set(prompts))
-    assert all(len(prompt) <= WINDOW for prompt in prompts)
