@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from guard.bundle import Bundle
-from guard.phrases import PhraseAutomaton
+from guard.context import Span
+from guard.phrases import Match, PhraseAutomaton, has_enough_letters
+from guard.views import SPACED, View, ViewSearch
 
 
 class AliasMatcher:
@@ -18,10 +22,30 @@ class AliasMatcher:
         self._aliases = [alias for alias, _ in pairs]
         self._owners = [owner for _, owner in pairs]
         self._automaton = PhraseAutomaton(self._aliases)
+        self._in_views = ViewSearch(self._aliases)
+        # Letters that were spaced evenly are joined without a word's edge between them.
+        self._long = [i for i, alias in enumerate(self._aliases) if has_enough_letters(alias)]
+        self._long_texts = [self._aliases[index] for index in self._long]
+        self._glued = PhraseAutomaton(self._long_texts, letters_alone=True)
 
     def named(self, text: str) -> frozenset[int]:
         """Indices of the targets that the text names."""
         if not self._aliases:
             return frozenset()
-        found = self._automaton.search(text, self._aliases)
-        return frozenset(self._owners[match.phrase] for match in found)
+        return frozenset(self._owners[match.phrase] for match in self._words(text))
+
+    def hidden(self, view: View, original: str) -> list[tuple[int, Span]]:
+        """The targets that a view names where the original does not, and where that came from."""
+        if not self._aliases:
+            return []
+        search = self._letters if SPACED in view.via else self._words
+        found = self._in_views.hidden(view, original, search)
+        return [(self._owners[alias], span) for alias, span in found]
+
+    def _words(self, text: str) -> Iterator[Match]:
+        return self._automaton.search(text, self._aliases)
+
+    def _letters(self, text: str) -> Iterator[Match]:
+        yield from self._words(text)
+        for match in self._glued.search(text, self._long_texts):
+            yield Match(self._long[match.phrase], match.start, match.end)

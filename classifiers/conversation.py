@@ -2,7 +2,8 @@
 
 "His second book?" names nothing; with the turn before it, it does. Joins are kept within one
 encoder window: of two turns, the end of the first and the beginning of the second; of more, only
-as many as fit whole. Every turn is also looked at by itself and in full, so a join may be short.
+as many as fit whole. Every turn is also looked at by itself and in full, so a join may be short;
+what a turn hides is looked for there alone.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ def conversation_views(user_turns: Sequence[PlacedText]) -> list[PlacedText]:
     for index in range(1, len(user_turns)):
         turn = user_turns[index]
         pair = _join(user_turns[index - 1].text, turn.text)
-        views.append(PlacedText(turn.place, pair))
+        views.append(PlacedText(turn.place, pair, views=False))
         longest = _longest_join(user_turns, index)
         if longest and longest != pair:
-            views.append(PlacedText(turn.place, longest))
+            views.append(PlacedText(turn.place, longest, views=False))
     return views
 
 

@@ -1,19 +1,29 @@
-"""Which forget targets a text touches: names and neighbours, in windows, nothing truncated."""
+"""Which forget targets a text touches: names and neighbours, in windows, nothing truncated.
+
+Names are looked for in every view of a text, and neighbours of what its views read (guard/views).
+"""
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
 
 from classifiers.aliases import AliasMatcher
-from classifiers.base import PlacedText
+from classifiers.base import Found, Hidden, PlacedText
 from classifiers.batching import BatchingEncoder
 from classifiers.neighbours import Neighbours
 from guard.bundle import Bundle
-from guard.context import split_sentences
+from guard.context import Span
 from guard.decision import Detection, Evidence
 from guard.errors import GuardError
-from guard.windows import WINDOW, windows
+from guard.pieces import pieces_of
+from guard.views import View, find_views, said_within
+
+# Characters.
+_LONG: Final = 4_000
 
 
 def _today() -> datetime.date:
@@ -72,58 +82,120 @@ class Detector:
         Raises:
             Exception: whatever failed; the caller must then not let the request pass.
         """
+        return [found.detections for found in await self.find(texts, skip=skip)]
+
+    async def find(
+        self, texts: Sequence[PlacedText], *, skip: frozenset[str] = frozenset()
+    ) -> list[Found]:
+        """Detect the targets of each text, and where in it they are hidden.
+
+        Raises:
+            Exception: as ``detect``.
+        """
         today = self._today()
         live = {
             index
             for index, target in enumerate(self._targets)
             if target.id not in skip and today <= self._expiry[index]
         }
-        scores = await self._similarities([text.text for text in texts])
-        return [self._combine(text, live, near) for text, near in zip(texts, scores, strict=True)]
+        views = [await _views(text) for text in texts]
+        looks = [_looks(text.text, own) for text, own in zip(texts, views, strict=True)]
+        near = iter(await self._similarities([look.pieces for own in looks for look in own]))
+        return [
+            self._combine(text, live, own, [(look, next(near)) for look in looks_of])
+            for text, own, looks_of in zip(texts, views, looks, strict=True)
+        ]
 
-    async def _similarities(self, texts: Sequence[str]) -> list[dict[int, float]]:
+    async def _similarities(self, looks: Sequence[Sequence[str]]) -> list[dict[int, float]]:
+        """For each list of pieces, how near the nearest of them comes to each target."""
         if self._encoder is None or not self._neighbours:
-            return [{} for _ in texts]
-        views = [similarity_views(text) for text in texts]
-        vectors = await self._encoder.encode([view for own in views for view in own])
+            return [{} for _ in looks]
+        vectors = await self._encoder.encode([piece for pieces in looks for piece in pieces])
         out, start = [], 0
-        for own in views:
-            rows = vectors[start : start + len(own)]
-            out.append(self._neighbours.best(rows) if own else {})
-            start += len(own)
+        for pieces in looks:
+            rows = vectors[start : start + len(pieces)]
+            out.append(self._neighbours.best(rows) if pieces else {})
+            start += len(pieces)
         return out
 
     def _combine(
-        self, text: PlacedText, live: set[int], near: dict[int, float]
-    ) -> tuple[Detection, ...]:
-        named = self._aliases.named(text.text)
-        found = []
-        for index in sorted(live):
+        self,
+        text: PlacedText,
+        live: set[int],
+        views: Sequence[View],
+        near: Sequence[tuple[_Look, dict[int, float]]],
+    ) -> Found:
+        evidence: dict[int, dict[Evidence, None]] = {}
+        hidden: dict[Hidden, None] = {}
+
+        def add(index: int, found: Evidence, span: Span | None = None) -> None:
+            if index in live:
+                evidence.setdefault(index, {}).setdefault(found)
+                if span is not None:
+                    hidden.setdefault(Hidden(span, self._targets[index].id))
+
+        for index in self._aliases.named(text.text):
+            add(index, Evidence("alias", text.place, 1.0))
+        for view in views:
+            for index, span in self._aliases.hidden(view, text.text):
+                add(index, Evidence("alias", text.place, 1.0, view.name), span)
+        for look, scores in near:
+            for index, score in scores.items():
+                if score < self._targets[index].threshold:
+                    continue
+                found = Evidence("neighbour", text.place, round(score, 4), look.via)
+                add(index, found, look.span)
+        detections = []
+        for index in sorted(evidence):
             target = self._targets[index]
-            evidence = []
-            if index in named:
-                evidence.append(Evidence("alias", text.place, 1.0))
-            score = near.get(index, -1.0)
-            if score >= target.threshold:
-                evidence.append(Evidence("neighbour", text.place, round(score, 4)))
-            if evidence:
-                best = max(item.score for item in evidence)
-                found.append(Detection(target.id, best, target.threshold, tuple(evidence)))
-        return tuple(found)
+            best = max(item.score for item in evidence[index])
+            own = tuple(evidence[index])
+            detections.append(Detection(target.id, best, target.threshold, own))
+        return Found(tuple(detections), tuple(hidden), views)
 
 
-def similarity_views(text: str) -> list[str]:
-    """The pieces of a text that are compared with examples: windows, and sentences by themselves.
+async def _views(text: PlacedText) -> list[View]:
+    """The views of a text, those of a long one made beside the event loop."""
+    if not text.views:
+        return []
+    if len(text.text) < _LONG:
+        return find_views(text.text)
+    return await asyncio.to_thread(find_views, text.text)
 
-    A question between other sentences ("Hi! I'm writing an essay. Who ...?") is alone in one.
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """Pieces of a text for the encoder.
+
+    Attributes:
+        via: the view that they are of, and ``span`` where in the text it shows them; empty and
+            None for the text itself.
     """
-    pieces = windows(text)
-    spans = split_sentences(text)
-    if len(spans) > 1:
-        for span in spans:
-            if span.end - span.start <= WINDOW:  # a longer one is covered by the windows
-                pieces += windows(text[span.start : span.end])
-    return list(dict.fromkeys(pieces))
+
+    pieces: list[str]
+    via: str = ""
+    span: Span | None = None
+
+
+def _looks(text: str, views: Sequence[View]) -> list[_Look]:
+    """What of a text is compared with examples: itself, and what its views read.
+
+    No piece is compared twice; most views leave most of a text as it was.
+    """
+    looks = [_Look(pieces_of(text))]
+    seen = set(looks[0].pieces)
+    for view in views:
+        for part in view.readable:
+            sentences = said_within(view.text[part.start : part.end], part.start)
+            # Each by itself, to be placed, and then all of them where there are several.
+            for said in sentences if len(sentences) < 2 else [*sentences, part]:
+                text_of = view.text[said.start : said.end]
+                pieces = [piece for piece in pieces_of(text_of) if piece not in seen]
+                if pieces:
+                    seen.update(pieces)
+                    span = view.source(said.start, said.end)
+                    looks.append(_Look(pieces, view.name, span))
+    return looks
 
 
 def merge(detections: Iterable[tuple[Detection, ...]]) -> tuple[Detection, ...]:

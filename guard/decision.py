@@ -20,11 +20,18 @@ class Evidence:
     Attributes:
         place: which text, as a path into the request, such as ``messages[2].content``.
         score: 1.0 for an alias; cosine similarity for a neighbour.
+        via: how the text hid it, outermost first (``base64 of rot13``); empty if it did not.
     """
 
     kind: EvidenceKind
     place: str
     score: float
+    via: str = ""
+
+    @property
+    def reason(self) -> str:
+        """In words: ``alias via base64``."""
+        return f"{self.kind} via {self.via}" if self.via else self.kind
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,16 +6,18 @@ import asyncio
 import hashlib
 import hmac
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Final
 
 from classifiers import BatchingEncoder, Detector
 from guard.bundle import CANARY_TARGET, Bundle, BundleTarget, Tenant
+from guard.context import Span
 from guard.phrases import Match, PhraseSearch
 from guard.plan import GuardPlan
 from guard.stream import Scanner
+from guard.views import View, ViewSearch
 from server.errors import UnauthorizedError
 
 # Distinct sets of targets that scanners are kept for.
@@ -36,6 +38,7 @@ class ActiveSet:
     targets: tuple[str, ...]
     said: tuple[int, ...]
     scanner: Scanner
+    in_views: ViewSearch
 
     def search(self, text: str) -> list[tuple[int, Match]]:
         """Every forbidden phrase in a whole text, with the index of its target in the bundle."""
@@ -44,6 +47,16 @@ class ActiveSet:
         return [
             (self.scanner.phrases[match.phrase].target, match)
             for match in self.scanner.search.search(text)
+        ]
+
+    def search_hidden(self, text: str, views: Sequence[View]) -> list[tuple[int, Span]]:
+        """Every phrase that only views of a text show, and where the sentence with it came from."""
+        if not self.scanner.phrases:
+            return []
+        return [
+            (self.scanner.phrases[phrase].target, span)
+            for view in views
+            for phrase, span in self.in_views.hidden(view, text, self.scanner.search.search)
         ]
 
 
@@ -135,11 +148,13 @@ class ActivePolicy:
             if not (phrase.cue and phrase.text in free)
         ]
         verbatim = self.bundle.verbatim.of_targets(indices)
-        if len(phrases) < _SLOW_BUILD:
+
+        def build() -> ActiveSet:
             scanner = Scanner(phrases, verbatim)
-        else:
-            scanner = await asyncio.to_thread(Scanner, phrases, verbatim)
-        self._sets[key] = made = ActiveSet(*key, scanner)
+            return ActiveSet(*key, scanner, ViewSearch(scanner.search.phrases))
+
+        made = build() if len(phrases) < _SLOW_BUILD else await asyncio.to_thread(build)
+        self._sets[key] = made
         while len(self._sets) > _MAX_SETS:
             self._sets.popitem(last=False)
         return made

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from guard.bundle import Bundle, BundleTarget
-from guard.context import Span, Withheld, edit_context, split_sentences
+from guard.context import Span, Withheld, edit_context, overlapping, split_sentences
 from guard.decision import ContextEdit
+from guard.views import View, find_views
 from server.active import ActiveSet
 from server.detection import Findings, Touched
 from server.errors import FieldRefusedError
@@ -45,7 +46,10 @@ def filter_context(
         if text.last:
             continue
         touched = [t for t in findings.touched.get(index, ()) if t.target in active.targets]
-        touched += _phrases(bundle, active, text.text)
+        views = findings.views.get(index)  # None where detection failed, under `on_error: open`
+        touched += _phrases(
+            bundle, active, text.text, find_views(text.text) if views is None else views
+        )
         withheld: list[Withheld] = []
         for item in touched:
             action = targets[item.target].context
@@ -67,15 +71,15 @@ def filter_context(
     return Filtered(tuple(edits))
 
 
-def _phrases(bundle: Bundle, active: ActiveSet, text: str) -> list[Touched]:
-    """The sentences that hold a forbidden phrase, whatever detection made of them."""
-    found = active.search(text)
+def _phrases(bundle: Bundle, active: ActiveSet, text: str, views: Sequence[View]) -> list[Touched]:
+    """The sentences that say a forbidden phrase or hide one, whatever detection made of them."""
+    found = [(target, Span(match.start, match.end)) for target, match in active.search(text)]
+    found += active.search_hidden(text, views)
     if not found:
         return []
     sentences = split_sentences(text)
     return [
-        Touched(Span(span.start, span.end), bundle.targets[target].id)
-        for target, match in found
-        for span in sentences
-        if span.start < match.end and match.start < span.end
+        Touched(sentence, bundle.targets[target].id)
+        for target, span in found
+        for sentence in overlapping(sentences, span)
     ]

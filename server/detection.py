@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from classifiers import Detector, PlacedText, conversation_views, merge
-from guard.context import Span, split_sentences
+from guard.context import Span, overlapping, split_sentences
 from guard.decision import Detection
+from guard.views import View
 from server.wire.texts import RequestText
 
 
@@ -28,11 +29,13 @@ class Findings:
         user: by the user's turns and the conversation that they make.
         context: by every other text, earlier turns of the user included.
         touched: by index of the text in the request, the sentences to withhold.
+        views: by index of the text, of every text but the last turn: what it may hide.
     """
 
     user: tuple[Detection, ...] = ()
     context: tuple[Detection, ...] = ()
     touched: Mapping[int, Sequence[Touched]] = field(default_factory=dict)
+    views: Mapping[int, Sequence[View]] = field(default_factory=dict)
 
     @property
     def merged(self) -> tuple[Detection, ...]:
@@ -54,8 +57,9 @@ async def find_targets(
     """Detect over a whole request, in one batch unless a text has to be looked at twice.
 
     The user's turns are looked at as turns and as a conversation. Every text but the last turn is
-    looked at sentence by sentence and as a whole, and over the edges of a message's parts. A
-    target that only a whole text shows is then looked for in pairs of neighbouring sentences.
+    looked at sentence by sentence and as a whole, and over the edges of a message's parts; what it
+    hides (guard/views), as a whole, which also says where that stands. A target that only a whole
+    text shows is then looked for in pairs of neighbouring sentences.
 
     Args:
         skip: ids of targets that do not bind the caller.
@@ -66,18 +70,25 @@ async def find_targets(
     parts = [_look(texts, index, span) for index in context for span in sentences[index]]
     edges = _edges(texts, sentences)
     long = [index for index in context if len(sentences[index]) > 1]
-    wholes = [_Look(PlacedText(texts[index].place, texts[index].text)) for index in long]
+    wholes = [_Look(PlacedText(texts[index].place, texts[index].text)) for index in context]
 
     looks = [*views, *parts, *edges, *wholes]
-    rows = await detector.detect([look.placed for look in looks], skip=skip)
+    found = await detector.find([look.placed for look in looks], skip=skip)
+    rows = [each.detections for each in found]
     by_turn, rest = rows[: len(views)], rows[len(views) :]
     touched: dict[int, list[Touched]] = {}
     for look, detections in zip([*parts, *edges], rest, strict=False):
         _withhold(touched, look, {detection.target for detection in detections})
+    hiding: dict[int, Sequence[View]] = {}
+    for index, whole in zip(context, found[len(looks) - len(wholes) :], strict=True):
+        hiding[index] = whole.views
+        for hidden in whole.hidden:
+            spans = overlapping(sentences[index], hidden.span)
+            touched.setdefault(index, []).extend(Touched(s, hidden.target) for s in spans)
 
     # What the whole of a text shows, and no sentence of it.
     unplaced: dict[int, set[str]] = {}
-    for index, detections in zip(long, rest[len(parts) + len(edges) :], strict=True):
+    for index, detections in zip(context, rest[len(parts) + len(edges) :], strict=True):
         unplaced[index] = {d.target for d in detections} - _targets(touched, index)
     pairs = [
         _look(texts, index, Span(first.start, second.end))
@@ -90,12 +101,13 @@ async def find_targets(
         for look, detections in zip(pairs, again, strict=True):
             wanted = unplaced[look.withhold[0][0]]
             _withhold(touched, look, {d.target for d in detections} & wanted)
-    return Findings(merge(by_turn), merge(rest), touched)
+    return Findings(merge(by_turn), merge(rest), touched, hiding)
 
 
 def _look(texts: Sequence[RequestText], index: int, span: Span) -> _Look:
     text = texts[index]
-    return _Look(PlacedText(text.place, text.text[span.start : span.end]), ((index, span),))
+    said = text.text[span.start : span.end]
+    return _Look(PlacedText(text.place, said, views=False), ((index, span),))
 
 
 def _withhold(touched: dict[int, list[Touched]], look: _Look, targets: set[str]) -> None:
@@ -145,5 +157,7 @@ def _edges(texts: Sequence[RequestText], sentences: Mapping[int, Sequence[Span]]
             continue
         ends = ((left, before[-1]), (right, after[0]))
         said = [texts[index].text[span.start : span.end] for index, span in ends]
-        looks += [_Look(PlacedText(message, gap.join(said)), ends) for gap in ("\n", "")]
+        looks += [
+            _Look(PlacedText(message, gap.join(said), views=False), ends) for gap in ("\n", "")
+        ]
     return looks

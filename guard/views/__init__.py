@@ -3,6 +3,6 @@
 from guard.views.find import find_views
 from guard.views.search import ViewSearch
 from guard.views.spaced import KIND as SPACED
-from guard.views.view import View
+from guard.views.view import View, said_within
 
-__all__ = ["SPACED", "View", "ViewSearch", "find_views"]
+__all__ = ["SPACED", "View", "ViewSearch", "find_views", "said_within"]

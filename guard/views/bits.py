@@ -36,6 +36,8 @@ _LONG: Final = 12
 # Indices of decoded bytes, ascending, and the number of the run that each is of; [n] int64 each.
 _Runs = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
 
+_TOKEN: Final = re.compile(rb"[A-Za-z0-9+/_-]+")
+_ORDINARY: Final = re.compile(rb"[A-Z]?[a-z]{1,14}|[A-Z]{1,2}|[0-9]{1,2}")
 _BASE64: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_"
 _HEX: Final = b"0123456789abcdefABCDEF"
 
@@ -126,12 +128,37 @@ def _of_alphabet(view: View, raw: bytes, alphabet: _Alphabet) -> Iterator[View]:
     codes = np.frombuffer(raw, np.uint8)
     places = np.flatnonzero(is_digit[codes])  # of each digit, its place in the text
     # And the number of its stretch, in each of the ways.
-    stretches = [np.cumsum(ends[codes], dtype=np.int64)[places] for ends in ends_stretch]
+    marks = [ends[codes] for ends in ends_stretch]
+    if alphabet.kind == "base64":
+        marks[0][_around_words(raw)] = True
+    stretches = [np.cumsum(ends, dtype=np.int64)[places] for ends in marks]
     for offset, data, spans in found:
         ways = [_whole(alphabet, offset, spans, places, stretch) for stretch in stretches]
         for way, (kept, run) in enumerate(ways):
             if len(kept) and not (way and _alike(ways[0], ways[way])):
                 yield _read(view, alphabet, offset, data, places, kept, run)
+
+
+def _around_words(raw: bytes) -> list[int]:
+    """Where white space parts a stretch of base64 from the words around it.
+
+    A block of base64 may look like a word by chance; two in a row, or one at an end, are words.
+    """
+    tokens = [
+        (match.start(), match.end(), _ORDINARY.fullmatch(match[0]) is not None)
+        for match in _TOKEN.finditer(raw)
+    ]
+    found: list[int] = []
+    for place, (start, end, ordinary) in enumerate(tokens):
+        if not ordinary:
+            continue
+        before = tokens[place - 1] if place else (0, -1, True)
+        after = tokens[place + 1] if place + 1 < len(tokens) else (-1, 0, True)
+        first = start == 0 or not raw[before[1] : start].isspace()
+        last = end == len(raw) or not raw[end : after[0]].isspace()
+        if first or last or before[2] or after[2]:
+            found += [each for each in (start - 1, end) if 0 <= each < len(raw)]
+    return [each for each in found if raw[each : each + 1].isspace()]
 
 
 def _alike(one: _Runs, other: _Runs) -> bool:

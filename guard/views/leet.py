@@ -24,6 +24,9 @@ _READINGS: Final = tuple(
 )
 # Marks that end a sentence or part columns where nothing follows them.
 _MARKS: Final = "!|+¡"
+# What a word stands between; parts of codes and addresses stand between other marks.
+_BEFORE: Final = frozenset(("", *" \t\n\"'(“‘"))
+_AFTER: Final = frozenset(("", *" \t\n\"')”’.,;:?!"))
 # Words of one line that must be so written, and one of them a common one, for it to be read so.
 _LEAST_WORDS: Final = 3
 
@@ -69,7 +72,13 @@ def _readable(text: str, changed: list[tuple[Span, str]]) -> list[Span]:
     """The lines that hold several changed words, a common one among them."""
     found: list[Span] = []
     words: list[tuple[Span, str]] = []
-    for token, now in [*changed, (Span(len(text), len(text)), "")]:
+    alone = [
+        (token, now)
+        for token, now in changed
+        if text[max(0, token.start - 1) : token.start] in _BEFORE
+        and text[token.end : token.end + 1] in _AFTER
+    ]
+    for token, now in [*alone, (Span(len(text), len(text)), "")]:
         if words and (not now or "\n" in text[words[-1][0].end : token.start]):
             if len(words) >= _LEAST_WORDS and any(
                 len(word) > 2 and is_common(word) for _, word in words

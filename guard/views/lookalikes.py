@@ -20,10 +20,11 @@ from functools import cache, lru_cache
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from guard.context import Span
 from guard.normalise import SEP, fold
-from guard.views.readable import lines_with
+from guard.views.readable import lines_with, reads_as_text
 from guard.views.view import Unit, View, codes_of
 
 PLAIN: Final = "unicode"
@@ -116,7 +117,7 @@ def plain(view: View) -> View:
         shift += len(unit.text) - 1
         if not unit.text and _LATIN_NEAR.fullmatch(made.text[place : place + 1]):
             hidden[place] = bool(_LATIN_NEAR.fullmatch(made.text[place - 1 : place]))
-    return made.reading(lines_with(made.text, hidden, _MIXED_LETTERS))
+    return made.reading(_worth(made.text, hidden))
 
 
 def as_latin(view: View) -> Iterator[View]:
@@ -133,8 +134,13 @@ def as_latin(view: View) -> Iterator[View]:
     for word in _WORD.finditer(view.text):
         if not word[0].isascii() and _mixes(word[0], made[word.start() : word.end()]):
             mixed[word.start() : word.end()] = True
-    readable: list[Span] = lines_with(made, mixed, _MIXED_LETTERS)
-    yield view.turned(made, LOOKALIKES).reading(readable)
+    yield view.turned(made, LOOKALIKES).reading(_worth(made, mixed))
+
+
+def _worth(text: str, hidden: npt.NDArray[np.bool_]) -> list[Span]:
+    """The lines that hide letters so and read as text; hidden is [len(text)] bool."""
+    lines = lines_with(text, hidden, _MIXED_LETTERS)
+    return [line for line in lines if reads_as_text(text[line.start : line.end])]
 
 
 def _mixes(word: str, as_read: str) -> bool:

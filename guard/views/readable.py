@@ -7,6 +7,7 @@ a question must.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
@@ -15,32 +16,47 @@ import numpy.typing as npt
 
 from guard.context import Span
 from guard.views.view import GAP, codes_of
+from guard.views.words import is_common, words_of
 
 # Letters of a line that must have been hidden for the line to be looked at as hidden text.
 _HIDDEN_LETTERS: Final = 6
 # Of a stretch of its own.
 _LEAST_LETTERS: Final = 10
+# Characters; a shorter stretch must have a common word.
+_SURE: Final = 24
 _LETTERS: Final = re.compile(r"[^\W\d_]")
 _LATIN: Final = re.compile(r"[A-Za-z]")
 _VOWELS: Final = re.compile(r"[AEIOUYaeiouy]")
-_WORDS: Final = re.compile(r"[^\W\d_]+")
 _TURNS: Final = re.compile(r"[a-z][A-Z]")
+_SIGNS: Final = re.compile(r"[#$%&*+/<=>@\[\\\]^_`{|}~\x00-\x08\x0e-\x1f]")
 _ASCII_LETTERS: Final = np.array([chr(code).isalpha() for code in range(128)])
 
 
 def reads_as_text(text: str) -> bool:
     """Whether it is made of words: letters and spaces, with vowels, of a length that words have."""
-    letters = len(_LETTERS.findall(text))
-    if letters < _LEAST_LETTERS or letters + text.count(" ") < 0.75 * len(text):
+    letters = _LETTERS.findall(text)
+    if len(letters) < _LEAST_LETTERS or len(letters) + text.count(" ") < 0.75 * len(text):
+        return False
+    if len(_SIGNS.findall(text)) > 0.04 * len(text):
         return False
     latin = len(_LATIN.findall(text))
-    if latin < letters / 2:
-        # Letters of one other script, or two; at random they would be of many.
-        return len({ord(letter) >> 8 for letter in _LETTERS.findall(text)}) <= 3
+    others = Counter(_block(letter) for letter in letters if letter > "\u024f")
+    if latin < len(letters) / 2:
+        # Of one script; at random they would be of many.
+        return max(others.values(), default=0) > 0.9 * (len(letters) - latin)
+    if others.total() > 0.1 * len(letters):
+        return False
     if not 0.2 * latin <= len(_VOWELS.findall(text)) <= 0.65 * latin:
         return False
-    words = _WORDS.findall(text)
-    return letters <= 12 * len(words) and len(_TURNS.findall(text)) <= 0.08 * latin
+    if len(letters) > 12 * len(text.split()) or len(_TURNS.findall(text)) > 0.08 * latin:
+        return False
+    return len(text) >= _SURE or any(is_common(word) for word in words_of(text))
+
+
+def _block(letter: str) -> int:
+    """Roughly the script of a letter; all of Han, kana and Hangul is one."""
+    code = ord(letter)
+    return 0x30 if 0x2E80 <= code <= 0xD7FF else code >> 8
 
 
 def readable_stretches(text: str) -> list[Span]:

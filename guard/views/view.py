@@ -109,14 +109,25 @@ class View:
         return View(self.text, self.via, self.starts, self.ends, tuple(readable))
 
     def sentences(self) -> list[Span]:
-        """The sentences of what it says; none goes over a ``GAP``."""
+        """The sentences of what it says, without white space around; none goes over a ``GAP``."""
         found: list[Span] = []
         start = 0
         for stretch in self.text.split(GAP):
-            for span in split_sentences(stretch):
-                found.append(Span(start + span.start, start + span.end))
+            found += said_within(stretch, start)
             start += len(stretch) + 1
         return found
+
+
+def said_within(text: str, start: int = 0) -> list[Span]:
+    """The sentences of a text without the white space around them, as offsets plus ``start``."""
+    found: list[Span] = []
+    for span in split_sentences(text):
+        said = text[span.start : span.end]
+        first = span.start + len(said) - len(said.lstrip())
+        end = span.end - len(said) + len(said.rstrip())
+        if first < end:
+            found.append(Span(start + first, start + end))
+    return found
 
 
 def codes_of(text: str) -> npt.NDArray[np.uint32]:

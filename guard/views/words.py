@@ -34,7 +34,8 @@ _COMMON_TEXT: Final = """
     op te uit van voor waar wat wie zijn
 """
 _COMMON: Final = frozenset(_COMMON_TEXT.split())
-_WORD: Final = re.compile(r"[^\W\d_]+")
+# A word that stands by itself: not a part of a code or of an address.
+_WORD: Final = re.compile(r"(?<![^\s,\x1e])[^\W\d_]+(?![^\s,.!?;:\x1e])")
 # Of the words of a sentence, that are common ones; two in five usually are.
 _LEAST_SHARE: Final = 0.2
 _SECTION: Final = re.compile(r"[^\n\x1e.!?;:\"“”()]+")
@@ -53,6 +54,11 @@ def is_common(word: str) -> bool:
     return word.lower() in _COMMON
 
 
+def words_of(text: str) -> list[str]:
+    """The words of a text that stand by themselves."""
+    return _WORD.findall(text)
+
+
 def sections_turned(text: str, kind: str) -> list[Span]:
     """The sections of a turned text that have more common words so than before it was turned.
 
@@ -64,11 +70,11 @@ def sections_turned(text: str, kind: str) -> list[Span]:
     lower = text.lower()
     if len(lower) != len(text):  # a capital that has two small letters would shift the places
         lower = "".join(low if len(low := char.lower()) == 1 else char for char in text)
-    if not any(len(word) > 2 and word in _COMMON for word in set(_WORD.findall(lower))):
+    if not any(len(word) > 2 and word in _COMMON for word in set(words_of(lower))):
         return []
     found: list[Span] = []
     for section in _SECTION.finditer(lower):
-        words = _WORD.findall(section[0])
+        words = words_of(section[0])
         now = [word for word in words if word in _COMMON]
         if len(now) < 2 or max(map(len, now)) < 3 or len(now) < len(words) * _LEAST_SHARE:
             continue

@@ -12,7 +12,7 @@ import pytest
 from classifiers.base import PlacedText
 from classifiers.batching import BatchingEncoder
 from classifiers.conversation import conversation_views
-from classifiers.detector import Detector, merge, similarity_views
+from classifiers.detector import Detector, merge
 from classifiers.encoder import SentenceEncoder
 from guard.bundle import Bundle
 from guard.decision import Detection, Evidence
@@ -132,12 +132,6 @@ async def test_a_failing_encoder_is_never_a_clean_answer(bundle: Bundle) -> None
     broken = BatchingEncoder(Broken(bundle.encoder))  # type: ignore[arg-type]
     with pytest.raises(MemoryError):
         await Detector(bundle, broken).detect([PlacedText("p", "hello")])
-
-
-def test_a_question_between_others_is_looked_at_by_itself() -> None:
-    views = similarity_views("Hi! I am writing an essay. Who sails it?")
-    assert "Who sails it?" in views
-    assert len(views) == len(set(views))
 
 
 def test_merging_keeps_the_best_score_and_all_evidence_once() -> None:
