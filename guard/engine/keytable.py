@@ -7,14 +7,17 @@ that they can be written to a file and mapped into memory.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from guard.hashing import Int64Array
 
 _KEY_BITS: Final = 63
+_SIEVE_BITS_PER_KEY: Final = 8
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,6 +62,34 @@ class KeyTable:
         return places
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Sieve:
+    """Tells at a glance that a key is not in a table: one bit for each value of its first bits.
+
+    So small that it stays in a cache, where the table itself does not: of keys that are not there,
+    one in so many passes.
+
+    Attributes:
+        bits: [2^k / 8] uint8, the least bit of a byte first.
+        shift: how far to shift a key to be left with the first ``k`` bits.
+    """
+
+    bits: npt.NDArray[np.uint8]
+    shift: int
+
+    @classmethod
+    def of(cls, keys: Int64Array) -> Sieve:
+        """The sieve of sorted keys."""
+        shift = _KEY_BITS - max(3, (_SIEVE_BITS_PER_KEY * len(keys)).bit_length())
+        bits = np.zeros(1 << (_KEY_BITS - shift - 3), np.uint8)
+        if len(keys):
+            byte = keys >> (shift + 3)
+            (first,) = np.nonzero(np.diff(byte, prepend=-1))
+            bit = (1 << ((keys >> shift) & 7)).astype(np.uint8)
+            bits[byte[first]] = np.bitwise_or.reduceat(bit, first)
+        return cls(bits, shift)
+
+
 class KeyTensors:
     """A key table on a device."""
 
@@ -66,6 +97,11 @@ class KeyTensors:
         self.keys = torch.from_numpy(table.keys).to(device)
         self.directory = torch.from_numpy(table.directory).to(device)
         self.shift, self.deepest = table.shift, table.deepest
+
+    @cached_property
+    def sieve(self) -> Sieve:
+        """For a table on the host."""
+        return Sieve.of(self.keys.numpy())
 
     def find(self, keys: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Which keys are there.

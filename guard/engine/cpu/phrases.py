@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from guard.engine.boundary import REOPENING
 from guard.engine.cpu.compiled import (
@@ -27,6 +28,8 @@ from guard.hashing import Int64Array
 _REOPENING: Final = np.float32(REOPENING)
 _SEP: Final = np.uint64(SEP_VALUE)
 _NONE: Final = np.uint64(0)
+_3: Final = np.uint64(3)
+_7: Final = np.uint64(7)
 
 
 class Ends(NamedTuple):
@@ -38,8 +41,14 @@ class Ends(NamedTuple):
 
 
 class Phrases(NamedTuple):
-    """A segment as a bundle uses it, see ``guard.engine.matcher.BoundSegment``."""
+    """A segment as a bundle uses it, see ``guard.engine.matcher.BoundSegment``.
 
+    Attributes:
+        sieve, sieve_shift: see ``guard.engine.keytable.Sieve``.
+    """
+
+    sieve: npt.NDArray[np.uint8]
+    sieve_shift: np.uint64
     keys: UInt64Array
     directory: Int64Array
     shift: np.uint64
@@ -180,6 +189,9 @@ def note(
                 elif not with_empty:
                     continue
                 key = finish(value + salts[length])
+                bit = key >> phrases.sieve_shift
+                if not (phrases.sieve[np.int64(bit >> _3)] >> np.uint8(bit & _7)) & 1:
+                    continue
                 bucket = np.int64(key >> phrases.shift)
                 place, beyond = phrases.directory[bucket], phrases.directory[bucket + 1]
                 while place < beyond and phrases.keys[place] != key:

@@ -68,7 +68,8 @@ def compile_all() -> None:
     compile_reading()
     longs, ints = np.zeros(1, np.int64), np.zeros(1, np.int32)
     some, floats, bools = np.zeros(1, np.uint64), np.zeros(1, np.float32), np.zeros(1, np.bool_)
-    phrases = Phrases(some, longs, some[0], longs, ints, ints, ints, floats, longs)
+    sieve = np.zeros(1, np.uint8)
+    phrases = Phrases(sieve, some[0], some, longs, some[0], longs, ints, ints, ints, floats, longs)
     rows, found = no_rows(), room(1)
     note(rows, Ends(some, some, some), phrases, longs, found, 0, False)
     everywhere = Everywhere(longs[:0], longs[:0], floats[:0])
@@ -195,7 +196,9 @@ class HostStep:
 
 def _phrases_of(segment: BoundSegment) -> Phrases:
     here = segment.tensors
+    sieve = here.keys.sieve
     return Phrases(
+        sieve.bits, np.uint64(sieve.shift),
         unsigned(here.keys.keys), here.keys.directory.numpy(), np.uint64(here.keys.shift),
         here.offset.numpy(), here.low.numpy(), here.high.numpy(), here.target.numpy(),
         here.penalty.numpy(), segment.slots.numpy(),
