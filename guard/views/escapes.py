@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from guard.views.readable import lines_with
+from guard.views.readable import sentences_with
 from guard.views.view import Unit, View
 
 _PERCENT: Final = re.compile(
@@ -48,16 +48,17 @@ _KINDS: Final[tuple[tuple[str, str, re.Pattern[str], Callable[[str], str]], ...]
 def unescaped(view: View) -> Iterator[View]:
     """The text with its escapes read, one view for each kind that it has any of.
 
-    A line reads as text where so much of it was escaped that nothing but hiding it explains that:
-    an address with `%20` in it, or a page with `&amp;`, does not.
+    A sentence reads as text where so much of it was escaped that nothing but hiding it explains
+    that: an address with `%20` in it, or a page with `&amp;`, does not.
     """
     for kind, mark, pattern, decode in _KINDS:
         if mark not in view.text:
             continue
         units = [
-            Unit(match.start(), match.end(), _SURROGATES.sub("\ufffd", decode(match[0])))
+            Unit(match.start(), match.end(), _SURROGATES.sub("\ufffd", read))
             for match in pattern.finditer(view.text)
+            if (read := decode(match[0])) != match[0]
         ]
         if units:
             made, new = view.replaced(units, kind)
-            yield made.reading(lines_with(made.text, new))
+            yield made.reading(sentences_with(made.text, new))

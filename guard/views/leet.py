@@ -6,11 +6,12 @@ A 1 may be an i or an l, so there are two readings.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator
 from typing import Final
 
 from guard.context import Span
-from guard.views.view import View
+from guard.views.view import View, said_within
 from guard.views.words import is_common
 
 KIND: Final = "leetspeak"
@@ -27,7 +28,7 @@ _MARKS: Final = "!|+¡"
 # What a word stands between; parts of codes and addresses stand between other marks.
 _BEFORE: Final = frozenset(("", *" \t\n\"'(“‘"))
 _AFTER: Final = frozenset(("", *" \t\n\"')”’.,;:?!"))
-# Words of one line that must be so written, and one of them a common one, for it to be read so.
+# Words of one sentence that must be so written, and one of them a common one, for it to be read so.
 _LEAST_WORDS: Final = 3
 
 
@@ -69,23 +70,20 @@ def _written(text: str, changed: list[tuple[Span, str]]) -> str:
 
 
 def _readable(text: str, changed: list[tuple[Span, str]]) -> list[Span]:
-    """The lines that hold several changed words, a common one among them."""
-    found: list[Span] = []
-    words: list[tuple[Span, str]] = []
+    """The sentences that hold several changed words, a common one among them."""
     alone = [
-        (token, now)
+        (token.start, now)
         for token, now in changed
         if text[max(0, token.start - 1) : token.start] in _BEFORE
         and text[token.end : token.end + 1] in _AFTER
     ]
-    for token, now in [*alone, (Span(len(text), len(text)), "")]:
-        if words and (not now or "\n" in text[words[-1][0].end : token.start]):
-            if len(words) >= _LEAST_WORDS and any(
-                len(word) > 2 and is_common(word) for _, word in words
-            ):
-                first, last = words[0][0].start, words[-1][0].end
-                end = text.find("\n", last)
-                found.append(Span(text.rfind("\n", 0, first) + 1, len(text) if end < 0 else end))
-            words = []
-        words.append((token, now))
+    if len(alone) < _LEAST_WORDS:
+        return []
+    starts = [start for start, _ in alone]
+    found: list[Span] = []
+    for said in said_within(text):
+        first, stop = bisect_left(starts, said.start), bisect_left(starts, said.end)
+        words = [word for _, word in alone[first:stop]]
+        if len(words) >= _LEAST_WORDS and any(len(word) > 2 and is_common(word) for word in words):
+            found.append(said)
     return found

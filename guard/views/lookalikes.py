@@ -24,7 +24,7 @@ import numpy.typing as npt
 
 from guard.context import Span
 from guard.normalise import SEP, fold
-from guard.views.readable import lines_with, reads_as_text
+from guard.views.readable import reads_as_text, sentences_with
 from guard.views.view import Unit, View, codes_of
 
 PLAIN: Final = "unicode"
@@ -33,7 +33,7 @@ LOOKALIKES: Final = "homoglyphs"
 _BY_HAND: Final = (
     # Cyrillic
     "АA ВB ЕE ЅS ІI ЈJ КK МM НH ОO РP СC ТT УY ХX ҮY ҺH ӀI ԌG ԚQ ԜW ԁd аa еe ѕs іi јj кk мm оo рp"
-    " сc тt уy хx үy һh ӏl ԛq ԝw вb нh пn гr ѵv ѴV зз бb ьb пn ѡw ԑe єe ЄE дd ияN"
+    " сc тt уy хx үy һh ӏl ԛq ԝw вb нh пn гr ѵv ѴV бb ьb пn ѡw ԑe єe ЄE"
     # Greek
     " ΑA ΒB ΕE ΖZ ΗH ΙI ΚK ΜM ΝN ΟO ΡP ΤT ΥY ΧX αa βb γy εe ηn ιi κk νv οo ρp σo τt υu χx ωw ςc"
     " ϲc ϹC ϳj ͿJ Ϝf ϒY"
@@ -44,7 +44,7 @@ _BY_HAND: Final = (
     " ꓲI ꓳO ꓴU ıi ȷj ſs ƅb ƽs ɑa ɡg ɩi ʋu ɪi ʟl ᴄc ᴏo ᴠv ᴡw ᴢz"
 )
 _NAMED: Final = (
-    (0x0100, 0x02AF),
+    (0x00C0, 0x02AF),
     (0x1D00, 0x1DBF),
     (0x1E00, 0x1EFF),
     (0x2C60, 0x2C7F),
@@ -53,7 +53,8 @@ _NAMED: Final = (
     (0x1F110, 0x1F1FF),
 )
 _NAME: Final = re.compile(
-    r"(?:LATIN (?P<small>SMALL|CAPITAL) LETTER (?:SMALL CAPITAL |SCRIPT )?"
+    r"(?:LATIN (?P<size>SMALL|CAPITAL) LETTER (?:SCRIPT )?"
+    r"|LATIN LETTER (?P<form>SMALL) CAPITAL "
     r"|(?:NEGATIVE )?(?:CIRCLED|SQUARED|PARENTHESIZED) LATIN CAPITAL LETTER "
     r"|REGIONAL INDICATOR SYMBOL LETTER )(?P<letter>[A-Z])(?: WITH .*)?"
 )
@@ -72,9 +73,12 @@ def confusables() -> dict[int, int]:
     for low, high in _NAMED:
         for code in range(low, high + 1):
             match = _NAME.fullmatch(unicodedata.name(chr(code), ""))
-            if match:
+            # Normalisation takes the others apart already.
+            if match and unicodedata.is_normalized("NFD", chr(code)):
                 letter = match["letter"]
-                table[code] = ord(letter.lower() if match["small"] == "SMALL" else letter)
+                table[code] = ord(
+                    letter.lower() if "SMALL" in match.group("size", "form") else letter
+                )
     by_hand = {pair[0]: pair[1] for pair in _BY_HAND.split() if len(pair) == 2}
     table |= {ord(char): ord(latin) for char, latin in by_hand.items() if latin.isascii()}
     for low, high in _ACCENTED:
@@ -123,7 +127,7 @@ def plain(view: View) -> View:
 def as_latin(view: View) -> Iterator[View]:
     """The look-alike reading, if there is anything to read so.
 
-    A line is worth the sentence encoder where scripts are mixed inside its words.
+    A sentence is worth the sentence encoder where scripts are mixed inside its words.
     """
     if view.text.isascii():
         return
@@ -138,9 +142,9 @@ def as_latin(view: View) -> Iterator[View]:
 
 
 def _worth(text: str, hidden: npt.NDArray[np.bool_]) -> list[Span]:
-    """The lines that hide letters so and read as text; hidden is [len(text)] bool."""
-    lines = lines_with(text, hidden, _MIXED_LETTERS)
-    return [line for line in lines if reads_as_text(text[line.start : line.end])]
+    """The sentences that hide letters so and read as text; hidden is [len(text)] bool."""
+    found = sentences_with(text, hidden, _MIXED_LETTERS)
+    return [said for said in found if reads_as_text(text[said.start : said.end])]
 
 
 def _mixes(word: str, as_read: str) -> bool:

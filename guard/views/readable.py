@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from guard.context import Span
-from guard.views.view import GAP, codes_of
+from guard.views.view import GAP, codes_of, said_within
 from guard.views.words import is_common, words_of
 
-# Letters of a line that must have been hidden for the line to be looked at as hidden text.
+# Letters of a sentence that must have been hidden for it to be looked at as hidden text.
 _HIDDEN_LETTERS: Final = 6
 # Of a stretch of its own.
 _LEAST_LETTERS: Final = 10
@@ -61,11 +60,19 @@ def _block(letter: str) -> int:
 
 def readable_stretches(text: str) -> list[Span]:
     """The stretches of a view, parted by ``GAP``, that read as text."""
-    return [span for span in _parts(text, GAP) if reads_as_text(text[span.start : span.end])]
+    found: list[Span] = []
+    start = 0
+    for stretch in text.split(GAP):
+        if reads_as_text(stretch):
+            found.append(Span(start, start + len(stretch)))
+        start += len(stretch) + 1
+    return found
 
 
-def lines_with(text: str, new: npt.NDArray[np.bool_], least: int = _HIDDEN_LETTERS) -> list[Span]:
-    """The lines that hold enough letters that were hidden.
+def sentences_with(
+    text: str, new: npt.NDArray[np.bool_], least: int = _HIDDEN_LETTERS
+) -> list[Span]:
+    """The sentences that hold enough letters that were hidden.
 
     Args:
         new: [len(text)] bool, which characters were.
@@ -76,12 +83,4 @@ def lines_with(text: str, new: npt.NDArray[np.bool_], least: int = _HIDDEN_LETTE
     before = np.concatenate([[0], np.cumsum(letters)])
     if before[-1] < least:
         return []
-    return [s for s in _parts(text, "\n") if before[s.end] - before[s.start] >= least]
-
-
-def _parts(text: str, mark: str) -> Iterator[Span]:
-    start = 0
-    for part in text.split(mark):
-        if part:
-            yield Span(start, start + len(part))
-        start += len(part) + len(mark)
+    return [s for s in said_within(text) if before[s.end] - before[s.start] >= least]

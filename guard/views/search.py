@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from guard.context import Span, overlapping
-from guard.normalise import folded, normalise
+from guard.normalise import fold, normalise
 from guard.phrases import ENOUGH_LETTERS, Match, letters_of
 from guard.views.view import View, codes_of
 
@@ -26,6 +26,20 @@ _FACTORS: Final = np.array(
 )
 _LOWER: Final = bytes(ord(chr(code).lower()) if code < 128 else code for code in range(256))
 _NO_LETTERS: Final = bytes(code for code in range(256) if not (code < 128 and chr(code).isalnum()))
+
+
+class _Folded(dict[int, str]):
+    """Code points and what they fold to; filled as they are met, and never large."""
+
+    def __missing__(self, code: int) -> str:
+        if len(self) >= _MOST_KEPT:
+            self.clear()
+        self[code] = made = fold(chr(code))
+        return made
+
+
+_MOST_KEPT: Final = 1 << 15
+_FOLDED: Final = _Folded()
 
 
 class ViewSearch:
@@ -105,7 +119,7 @@ def _letters(text: str) -> npt.NDArray[np.uint32]:
         return np.frombuffer(text.encode().translate(_LOWER, _NO_LETTERS), np.uint8).astype(
             np.uint32
         )
-    return codes_of(letters_of(folded(text)[0]))
+    return codes_of(letters_of(text.translate(_FOLDED)))
 
 
 def _hashes(codes: npt.NDArray[np.uint32]) -> npt.NDArray[np.int64]:

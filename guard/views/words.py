@@ -64,7 +64,8 @@ def sections_turned(text: str, kind: str) -> list[Span]:
 
     Args:
         text: after turning.
-        kind: how it was turned, ``rot13`` or ``reversed``.
+        kind: how it was turned, ``rot13`` or ``reversed``. Words that are common both ways, as
+            `is` and `si`, do not count.
     """
     before = _TURNED[kind]
     lower = text.lower()
@@ -75,10 +76,10 @@ def sections_turned(text: str, kind: str) -> list[Span]:
     found: list[Span] = []
     for section in _SECTION.finditer(lower):
         words = words_of(section[0])
-        now = [word for word in words if word in _COMMON]
+        now = [word for word in words if word in _COMMON and word not in before]
         if len(now) < 2 or max(map(len, now)) < 3 or len(now) < len(words) * _LEAST_SHARE:
             continue
-        if len(now) <= sum(word in before for word in words):
+        if len(now) < 2 * sum(word in before and word not in _COMMON for word in words):
             continue
         if found and section.start() - found[-1].end <= 2:
             found[-1] = Span(found[-1].start, section.end())
