@@ -1,4 +1,4 @@
-"""The command line: ``unlearn-guard serve | proxy | check | compile | schema``."""
+"""The command line: ``unlearn-guard serve | proxy | check | compile | calibrate | schema``."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ _MODULES: Final = {
     "check": "server.cli.policy",
     "compile": "server.cli.policy",
     "schema": "server.cli.policy",
+    "calibrate": "server.cli.calibrate",
 }
 
 FAILED: Final = 2

@@ -68,7 +68,8 @@ def _add_policy(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _out(text: str = "") -> None:
+def out(text: str = "") -> None:
+    """Print a line."""
     sys.stdout.write(f"{text}\n")
 
 
@@ -79,12 +80,12 @@ def _err(text: str) -> None:
 def _check(args: argparse.Namespace) -> int:
     try:
         policy = load_policy(args.path)
-        encoder = _encoder_for(policy, args.encoder)
+        encoder = encoder_for(policy, args.encoder)
         with tempfile.TemporaryDirectory(prefix="unlearn-guard-") as folder:
             compiled = _compile_with(policy, encoder, Path(folder))
         results = asyncio.run(_run_tests(policy, compiled, encoder))
     except PolicyError as error:
-        return _invalid(error)
+        return invalid(error)
     _report(policy, compiled, results)
     return OK if all(result.passed for result in results) else TESTS_FAILED
 
@@ -92,25 +93,26 @@ def _check(args: argparse.Namespace) -> int:
 def _compile(args: argparse.Namespace) -> int:
     try:
         policy = load_policy(args.path)
-        compiled = _compile_with(policy, _encoder_for(policy, args.encoder), args.out)
+        compiled = _compile_with(policy, encoder_for(policy, args.encoder), args.out)
     except PolicyError as error:
-        return _invalid(error)
+        return invalid(error)
     except OSError as error:
         raise GuardError(
             f"cannot write to `{args.out}` ({error.strerror})", fix="give a folder you may write to"
         ) from error
     for warning in policy.warnings:
         _err(f"warning: {warning}")
-    _out(compiled.bundle.digest)
+    out(compiled.bundle.digest)
     return OK
 
 
 def _schema(_: argparse.Namespace) -> int:
-    _out(json.dumps(json_schema(), indent=2))
+    out(json.dumps(json_schema(), indent=2))
     return OK
 
 
-def _encoder_for(policy: Policy, name: str | None) -> SentenceEncoder | None:
+def encoder_for(policy: Policy, name: str | None) -> SentenceEncoder | None:
+    """The encoder of that name, if the policy needs one."""
     # Loading takes seconds; a policy of names alone does without.
     return load_encoder(name) if any(target.examples for target in policy.targets) else None
 
@@ -132,7 +134,8 @@ async def _run_tests(
             await batching.aclose()
 
 
-def _invalid(error: PolicyError) -> int:
+def invalid(error: PolicyError) -> int:
+    """Print what is wrong with a policy; the exit status."""
     errors = error.errors if isinstance(error, InvalidPolicyError) else (error,)
     for item in errors:
         _err(f"error: {item}")
@@ -168,17 +171,24 @@ def _report(policy: Policy, compiled: Compiled, results: Sequence[PolicyTestResu
                 f"{passed} of {len(own)}" if own else "no tests",
             )
         )
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for row in rows:
-        _out("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    out("\n".join(columns(rows)))
     for warning in [*map(str, policy.warnings), *_calibration_warnings(policy, compiled)]:
-        _out(f"\nwarning: {warning}")
+        out(f"\nwarning: {warning}")
     for result in results:
         if not result.passed:
-            _out(f"\nfailed: {_failure(result)}")
-    _out()
+            out(f"\nfailed: {_failure(result)}")
+    out()
     failed = sum(not result.passed for result in results)
-    _out(f"{_count(failed, 'test')} failed." if failed else "The policy is valid.")
+    out(f"{_count(failed, 'test')} failed." if failed else "The policy is valid.")
+
+
+def columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows of cells as lines, each column as wide as its widest cell."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
 
 
 def _failure(result: PolicyTestResult) -> str:

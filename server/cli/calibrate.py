@@ -1,0 +1,162 @@
+"""``unlearn-guard calibrate``: what each target's threshold rests on, for the policy's owner."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from classifiers.encoder import SentenceEncoder
+from guard.errors import GuardError, PolicyError
+from guard.policy.compile import compile_loaded
+from guard.policy.load import load_policy
+from server.cli import policy as policies
+from server.cli.calibration import TargetReport, percent, report
+
+if TYPE_CHECKING:
+    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
+
+# Texts encoded between two movements of the progress bar.
+_STEP: Final = 64
+
+
+def register(subparsers: Subparsers) -> None:
+    """Add the command."""
+    parser = subparsers.add_parser(
+        "calibrate",
+        help="show what each target's detection threshold rests on",
+        description="Calibrate each target's threshold as compiling does, and show how many"
+        " harmless prompts it lets be taken for the target, how sure that is, and which come"
+        " closest. Exit status: 0 done, 2 the policy is not valid.",
+    )
+    parser.add_argument("path", type=Path, metavar="PATH", help="policy file, or folder of them")
+    parser.add_argument(
+        "--report", type=Path, metavar="DIR", help="also write calibration.json and .html there"
+    )
+    parser.add_argument(
+        "--encoder", metavar="NAME", help="sentence encoder: a folder or a hub id (default: MiniLM)"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command.
+
+    Raises:
+        GuardError: no encoder, no matplotlib for the page, or a folder that cannot be written.
+    """
+    if args.report is not None and importlib.util.find_spec("matplotlib") is None:
+        raise GuardError(
+            "`--report` draws its curves with matplotlib, which is not installed",
+            fix="install `unlearn-guard[report]`, or leave `--report` out",
+        )
+    try:
+        policy = load_policy(args.path)
+        encoder = policies.encoder_for(policy, args.encoder)
+        with tempfile.TemporaryDirectory(prefix="unlearn-guard-") as folder:
+            compiled = compile_loaded(
+                policy,
+                Path(folder),
+                encode=None if encoder is None else _Encoding(encoder),
+                encoder="" if encoder is None else encoder.digest,
+            )
+    except PolicyError as error:
+        return policies.invalid(error)
+    targets = report(policy, compiled)
+    policies.out(_table(targets))
+    if args.report is not None:
+        _write(args.report, targets, compiled.bundle.encoder)
+    return policies.OK
+
+
+class _Encoding:
+    """An encoder that shows its progress on a terminal."""
+
+    def __init__(self, encoder: SentenceEncoder) -> None:
+        self._encoder = encoder
+
+    def __call__(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        from tqdm import tqdm
+
+        rows = []
+        with tqdm(total=len(texts), desc="encoding", unit=" texts", disable=None) as bar:
+            for start in range(0, len(texts), _STEP):
+                rows.append(self._encoder.encode(texts[start : start + _STEP]))
+                bar.update(len(rows[-1]))
+        return np.concatenate(rows) if rows else self._encoder.encode([])
+
+
+def _table(targets: Sequence[TargetReport]) -> str:
+    rows = [
+        (
+            "target", "threshold", "examples", "recognised", "near misses", "taken", "at most",
+            "everyday", "taken", "at most", "allowed",
+        )
+    ]  # fmt: skip
+    for target in targets:
+        shown = "-" if target.threshold is None else f"{target.threshold:.3f}"
+        rows.append(
+            (
+                target.id,
+                f"{shown} (given)" if target.origin == "given" else shown,
+                str(target.examples),
+                percent(target.recognised),
+                *_kind(target, "counterexamples"),
+                *_kind(target, "general"),
+                percent(target.rate),
+            )
+        )
+    lines = policies.columns(rows)
+    lines += [
+        "",
+        "recognised: examples that the others recognise, each left out in turn",
+        "near misses, everyday: your counterexamples, and general prompts shipped with the guard;"
+        " how many reach the threshold",
+        "at most: of new prompts like these, with 95% confidence; allowed: your"
+        " `detect.max_false_positive_rate`",
+    ]
+    for target in targets:
+        lines += ["", f"{target.id}: {target.title}"]
+        lines += [f"  {remark}" for remark in target.remarks]
+        if target.closest:
+            lines.append("  Closest harmless prompts (similarity, - passes, ! is taken for it):")
+        for near in target.closest:
+            mark = "!" if target.threshold is not None and near.score >= target.threshold else "-"
+            lines.append(f"  {mark} {near.score:.3f}  {shorten(near.prompt)}")
+    return "\n".join(lines)
+
+
+def _kind(target: TargetReport, kind: Any) -> tuple[str, str, str]:
+    own = target.bounds.get(kind)
+    if own is None:
+        return ("-", "-", "-")
+    return (str(own.n), percent(target.taken[kind]), percent(own.at_most))
+
+
+def shorten(prompt: str, length: int = 90) -> str:
+    """A prompt on one line."""
+    line = " ".join(prompt.split())
+    return line if len(line) <= length else f"{line[: length - 1]}…"
+
+
+def _write(folder: Path, targets: Sequence[TargetReport], encoder: str) -> None:
+    from server.cli.calibration_page import page
+
+    record = {"encoder": encoder, "targets": [target.json() for target in targets]}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "calibration.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
+        (folder / "calibration.html").write_text(page(targets), encoding="utf-8")
+    except OSError as error:
+        raise GuardError(
+            f"cannot write to `{folder}` ({error.strerror})", fix="give a folder you may write to"
+        ) from error
+    sys.stderr.write(f"written: {folder / 'calibration.json'}, {folder / 'calibration.html'}\n")
