@@ -16,11 +16,15 @@ FIGURES = {
     "tofu-leak": "tofu_leak",
     "fluency": "fluency",
     "identity": "identity",
+    "views-cost": "views_cost",
     "throughput": "throughput",
     "phrase-scale": "phrase_scale",
     "gpu-step": "gpu_step",
     "verbatim": "verbatim",
     "meaning": "meaning",
+    "detect-seen": "detect_seen",
+    "detect-unseen": "detect_unseen",
+    "detect-general": "detect_general",
 }
 
 

@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol
 
 import numpy as np
 
-from guard.policy.compile import general_prompts
+from guard.policy.vectors import general_prompts
 from load_tests import tofu
 from load_tests.curve import area, operate
 from load_tests.figure import NotMeasurableError
