@@ -17,6 +17,7 @@ FIGURES = {
     "fluency": "fluency",
     "identity": "identity",
     "views-cost": "views_cost",
+    "views-cost": "views_cost",
     "throughput": "throughput",
     "phrase-scale": "phrase_scale",
     "gpu-step": "gpu_step",
