@@ -17,7 +17,6 @@ FIGURES = {
     "fluency": "fluency",
     "identity": "identity",
     "views-cost": "views_cost",
-    "views-cost": "views_cost",
     "throughput": "throughput",
     "phrase-scale": "phrase_scale",
     "gpu-step": "gpu_step",
