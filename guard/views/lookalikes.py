@@ -16,7 +16,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator
-from functools import cache, lru_cache
+from functools import cache
 from typing import Final
 
 import numpy as np
@@ -24,6 +24,7 @@ import numpy.typing as npt
 
 from guard.context import Span
 from guard.normalise import SEP, fold
+from guard.views.folding import Folding
 from guard.views.readable import reads_as_text, sentences_with
 from guard.views.view import Unit, View, codes_of
 
@@ -60,6 +61,7 @@ _NAME: Final = re.compile(
 )
 _ACCENTED: Final = ((0x0370, 0x052F), (0x1F00, 0x1FFF))
 _LATIN_NEAR: Final = re.compile(r"[A-Za-z]")
+_WIDE: Final = re.compile(r"[^\x00-\x7f]")
 _WORD: Final = re.compile(r"[^\W\d_]+")
 _MIXED_LETTERS: Final = 3
 # Ligatures of whole phrases (one has 18 letters) stay: they would only make long what is short.
@@ -90,7 +92,6 @@ def confusables() -> dict[int, int]:
     return table
 
 
-@lru_cache(maxsize=1 << 14)
 def _plain(char: str) -> str:
     """One character as it is read: nothing if it cannot be seen."""
     if not fold(char) and unicodedata.category(char) in ("Cf", "Lo"):
@@ -101,17 +102,18 @@ def _plain(char: str) -> str:
     return read if len(read) <= _MOST_LETTERS else char
 
 
+_PLAIN: Final = Folding(_plain)
+
+
 def plain(view: View) -> View:
     """The plain reading; the view itself where that is all there is."""
-    if view.text.isascii():
+    if view.text.isascii() or view.text.translate(_PLAIN) == view.text:
         return view
     units = [
-        Unit(place, place + 1, read)
-        for place, char in enumerate(view.text)
-        if char > "\x7f" and (read := _plain(char)) != char
+        Unit(match.start(), match.end(), read)
+        for match in _WIDE.finditer(view.text)
+        if (read := _PLAIN[ord(match[0])]) != match[0]
     ]
-    if not units:
-        return view
     made, new = view.replaced(units, PLAIN)
     # Where something was dropped from among Latin letters, the letter after it counts as new.
     hidden = new & (codes_of(made.text) < 0x80)

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from guard.context import Span, overlapping
 from guard.normalise import fold, normalise
 from guard.phrases import ENOUGH_LETTERS, Match, letters_of
+from guard.views.folding import Folding
 from guard.views.view import View, codes_of
 
 _BITS: Final = 22
@@ -28,18 +29,8 @@ _LOWER: Final = bytes(ord(chr(code).lower()) if code < 128 else code for code in
 _NO_LETTERS: Final = bytes(code for code in range(256) if not (code < 128 and chr(code).isalnum()))
 
 
-class _Folded(dict[int, str]):
-    """Code points and what they fold to; filled as they are met, and never large."""
-
-    def __missing__(self, code: int) -> str:
-        if len(self) >= _MOST_KEPT:
-            self.clear()
-        self[code] = made = fold(chr(code))
-        return made
-
-
-_MOST_KEPT: Final = 1 << 15
-_FOLDED: Final = _Folded()
+# Code points and what they fold to, normalised.
+_FOLDED: Final = Folding(fold)
 
 
 class ViewSearch:
