@@ -25,6 +25,7 @@ FIGURES = {
     "detect-seen": "detect_seen",
     "detect-unseen": "detect_unseen",
     "detect-general": "detect_general",
+    "detect-towards": "detect_towards",
 }
 
 

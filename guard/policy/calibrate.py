@@ -28,8 +28,7 @@ CAP: Final = 0.95
 TYPICAL: Final = 0.85
 # Paraphrases seldom score less; a bound above it leaves many of them unrecognised.
 PARAPHRASE: Final = 0.75
-# The least of 0.5, 0.6, 0.7, ... that took at most 0.5% of questions about others for one of ten,
-# on authors of TOFU's `retain` set as targets; docs/BENCHMARKS.md has the figures.
+# Chosen by `make bench NAME=detect-towards`, on authors that no other figure has as targets.
 TOWARDS: Final = 0.6
 # Keeps the negatives themselves below the threshold whatever the rounding of a batch.
 MARGIN: Final = 0.005
