@@ -26,6 +26,8 @@ _WIDE: Final = (
     rb"|[\xe1-\xec\xee\xef][\x80-\xbf]{2}|\xed[\x80-\x9f][\x80-\xbf]"
     rb"|\xf0[\x90-\xbf][\x80-\xbf]{2}|[\xf1-\xf3][\x80-\xbf]{3}|\xf4[\x80-\x8f][\x80-\xbf]{2}"
 )
+# What is left of a character that the end of a stretch cuts in two.
+_SURROGATE: Final = re.compile(r"[\ud800-\udfff]")
 _SHORT: Final = 6
 _RUN: Final = re.compile(
     rb"(?:" + _PLAIN + rb"|" + _WIDE + rb"){6}(?:" + _PLAIN + rb"++|" + _WIDE + rb")*+"
@@ -189,7 +191,7 @@ def _read(
     first, last = _characters(text)
     digit = offset + alphabet.digit_of(made_of)
     return view.picked(
-        text,
+        _SURROGATE.sub("\ufffd", text),
         alphabet.kind,
         places[digit[first]].astype(np.int32),
         places[digit[last] + 1].astype(np.int32),

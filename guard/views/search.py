@@ -21,7 +21,8 @@ from guard.phrases import ENOUGH_LETTERS, Match, letters_of
 from guard.views.folding import Folding
 from guard.views.view import View, codes_of
 
-_BITS: Final = 22
+# Of the table; there may be some hundred of them, each for other targets.
+_BITS: Final = 16
 _FACTORS: Final = np.array(
     [pow(0x9E3779B97F4A7C15, power, 1 << 64) for power in range(1, ENOUGH_LETTERS + 1)], np.uint64
 )
@@ -42,18 +43,21 @@ class ViewSearch:
 
     def __init__(self, phrases: Sequence[str]) -> None:
         letters = [letters_of(phrase) for phrase in phrases]
-        self._phrases = phrases
         self._long = [len(own) >= ENOUGH_LETTERS for own in letters]
         self._short = not all(self._long)
+        opens = [
+            own[:ENOUGH_LETTERS] for own, long in zip(letters, self._long, strict=True) if long
+        ]
+        # The first letters of all, one after the other: every sixth hash is of one of them.
+        self._opens = np.unique(_hashes(codes_of("".join(opens)))[::ENOUGH_LETTERS])
         self._table = np.zeros(1 << _BITS, np.bool_)
-        for own, long in zip(letters, self._long, strict=True):
-            if long:
-                self._table[_hashes(codes_of(own[:ENOUGH_LETTERS]))] = True
+        self._table[_places(self._opens)] = True
 
     def may_hold(self, text: str) -> bool:
         """Whether one of the phrases with enough letters may stand in a text."""
         hashes = _hashes(_letters(text))
-        return bool(self._table[hashes].any())
+        likely = hashes[self._table[_places(hashes)]]
+        return bool(len(likely)) and bool(np.isin(likely, self._opens).any())
 
     def hidden(
         self, view: View, original: str, search: Callable[[str], Iterable[Match]]
@@ -113,12 +117,17 @@ def _letters(text: str) -> npt.NDArray[np.uint32]:
     return codes_of(letters_of(text.translate(_FOLDED)))
 
 
-def _hashes(codes: npt.NDArray[np.uint32]) -> npt.NDArray[np.int64]:
-    """[n - 5] int64, of each run of letters."""
+def _hashes(codes: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint64]:
+    """[n - 5] uint64, of each run of six letters."""
     count = len(codes) - ENOUGH_LETTERS + 1
     if count <= 0:
-        return np.zeros(0, np.int64)
+        return np.zeros(0, np.uint64)
     total = np.zeros(count, np.uint64)
     for place, factor in enumerate(_FACTORS):
         total += codes[place : place + count].astype(np.uint64) * factor
-    return (total >> np.uint64(64 - _BITS)).astype(np.int64)
+    return total
+
+
+def _places(hashes: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
+    """[n] int64, where in the table each hash stands."""
+    return (hashes >> np.uint64(64 - _BITS)).astype(np.int64)
