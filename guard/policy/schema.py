@@ -124,7 +124,9 @@ class Detect(_Model):
         gt=0,
         le=0.2,
         description="The share of harmless prompts that may be taken for the target by similarity."
-        " The threshold is calibrated to it on `counterexamples` and a shipped general set.",
+        " The threshold is calibrated to it on `counterexamples` and on a shipped general set, each"
+        " by itself: no fewer than 1 / rate - 1 prompts can promise it (199 for 0.005)."
+        " `unlearn-guard calibrate` shows how sure it is.",
     )
     threshold: float | None = Field(
         None,

@@ -128,7 +128,7 @@ def _draw_kept(axes: Any, target: TargetReport) -> None:
     axes.plot(rates, [each.at_most for each in target.kept], ":", label="at most, 95% sure")
     axes.axvline(target.rate, color="grey", linewidth=0.8)
     axes.set(
-        title="rate asked for, and kept on prompts not calibrated with",
+        title="rate asked for, and kept on other prompts",
         xlabel="false positives asked for",
         ylabel="everyday prompts above the bound",
         xscale="log",
