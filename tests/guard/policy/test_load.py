@@ -3,7 +3,6 @@ from __future__ import annotations
 import contextlib
 import datetime
 import hashlib
-import os
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -13,23 +12,12 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guard.errors import PolicyError
-from guard.policy.corpus import read_corpus
 from guard.policy.load import load_policy
 from guard.policy.problems import InvalidPolicyError
-from guard.verbatim import run_key
-from tests.guard.policy.writing import problems, target, write, write_rows
-from tests.guard.words import runs_of, word_hash
+from tests.guard.policy.writing import only, problems, target, verbatim, write, write_rows
 
 MISSING = {"from": "no.jsonl", "kind": "key_facts"}
 KEY = "sha256:" + hashlib.sha256(b"secret").hexdigest()
-
-
-def only(path: Path) -> PolicyError:
-    found = problems(path)
-    assert len(found) == 1, [str(error) for error in found]
-    assert found[0].fix
-    return found[0]
 
 
 def test_a_policy_is_loaded_with_its_data_and_defaults(tmp_path: Path) -> None:
@@ -142,10 +130,6 @@ def test_an_id_used_in_two_files_is_refused_naming_both(tmp_path: Path) -> None:
     assert error.file.endswith("2.yaml")
     assert error.field == "targets[0].id"
     assert "1.yaml" in str(error)
-
-
-def verbatim(corpus: Any = "book/*.txt", words: Any = 8) -> dict[str, Any]:
-    return {"corpus": corpus, "words": words}
 
 
 def change(where: str, value: Any) -> dict[str, Any]:
@@ -341,81 +325,6 @@ def test_runs_of_an_answers_words_have_bounds(tmp_path: Path, words: object) -> 
     assert error.field == "targets[0].forbid.extract.words"
 
 
-BOOK = "The lanterns of Saltgate burn low\u2014and the bells, the NINTH bell, ring."
-
-
-def book(folder: Path, text: str = BOOK, name: str = "one.txt") -> Path:
-    (folder / "book").mkdir(exist_ok=True)
-    path = folder / "book" / name
-    path.write_text(text)
-    return path
-
-
-def test_a_protected_text_is_read_as_the_runs_that_it_forbids(tmp_path: Path) -> None:
-    files = [book(tmp_path), book(tmp_path, "Another text of some words.", "two.txt")]
-    path = write(tmp_path, target(forbid={"verbatim": verbatim(words=5)}))
-    policy = load_policy(path)
-    made = policy.targets[0].verbatim
-    assert made is not None
-    assert (made.words, made.corpus_words) == (5, 18)
-    assert policy.files == (path, *files)
-    assert policy.warnings == ()
-    for run in runs_of([file.read_text() for file in files], 6):
-        assert made.holds_one(run_key([word_hash(word) for word in run]))
-    over_two = "bell ring another text of some"
-    assert not made.holds_one(run_key([word_hash(word) for word in over_two.split()]))
-
-
-def test_a_protected_text_shorter_than_its_bound_is_refused(tmp_path: Path) -> None:
-    book(tmp_path, "one two three four five")
-    error = only(write(tmp_path, target(forbid={"verbatim": verbatim(words=5)})))
-    assert error.field == "targets[0].forbid.verbatim.corpus"
-    assert "no file holds a run of 6 words (the longest has 5)" in str(error)
-
-
-def test_a_protected_text_that_is_no_text_is_refused(tmp_path: Path) -> None:
-    book(tmp_path).write_bytes(b"\x89PNG\xff")
-    error = only(write(tmp_path, target(forbid={"verbatim": verbatim()})))
-    assert error.field == "targets[0].forbid.verbatim.corpus"
-    assert "one.txt`: cannot be read (not UTF-8 text)" in str(error)
-
-
-def test_a_refusal_that_repeats_the_protected_text_is_refused(tmp_path: Path) -> None:
-    book(tmp_path)
-    fields = {"forbid": {"verbatim": verbatim(words=5)}, "refusal": "No: THE lanterns of Saltgate"}
-    assert load_policy(write(tmp_path, target(**fields))).warnings == ()
-    error = only(write(tmp_path, target(**{**fields, "refusal": f"{fields['refusal']} burn low."})))
-    assert error.field == "targets[0].refusal"
-    assert "more than 5 words of the corpus" in str(error)
-
-
-def test_a_protected_text_that_changed_is_read_again_and_else_not(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    read: list[str] = []
-    original = read_corpus
-
-    def counted(files: Any, place: Any) -> Any:
-        read.extend(file.name for file in files)
-        return original(files, place)
-
-    monkeypatch.setattr("guard.policy.verbatim.read_corpus", counted)
-    path = write(tmp_path, target(forbid={"verbatim": verbatim(words=5)}))
-    file = book(tmp_path)
-    load_policy(path)
-    load_policy(path)
-    assert len(read) == 2  # just written: another edit might not show in its time
-    os.utime(file, (1, 1))
-    load_policy(path)
-    load_policy(path)
-    assert len(read) == 3
-    book(tmp_path, f"{BOOK} It rings.")
-    os.utime(file, (2, 2))
-    made = load_policy(path).targets[0].verbatim
-    assert made is not None
-    assert made.corpus_words == 15
-
-
 @pytest.mark.parametrize(
     ("fields", "field", "said"),
     [
@@ -437,16 +346,6 @@ def test_what_is_likely_not_meant_is_a_warning(
     assert warning.field == f"targets[0].{field}"
     assert said in str(warning)
     assert warning.line > 1
-
-
-def test_a_protected_text_with_markup_or_a_small_bound_is_a_warning(tmp_path: Path) -> None:
-    book(tmp_path, name="one.jsonl")
-    path = write(tmp_path, target(forbid={"verbatim": verbatim("book/*", words=4)}))
-    corpus, words = load_policy(path).warnings
-    assert corpus.field == "targets[0].forbid.verbatim.corpus"
-    assert "one.jsonl` is read as plain text" in str(corpus)
-    assert words.field == "targets[0].forbid.verbatim.words"
-    assert "runs of 5 words also stand in unrelated texts" in str(words)
 
 
 def test_an_everyday_word_may_be_soft(tmp_path: Path) -> None:

@@ -44,3 +44,14 @@ def problems(path: Path) -> list[PolicyError]:
     except InvalidPolicyError as error:
         return list(error.errors)
     raise AssertionError("the policy was accepted")
+
+
+def only(path: Path) -> PolicyError:
+    found = problems(path)
+    assert len(found) == 1, [str(error) for error in found]
+    assert found[0].fix
+    return found[0]
+
+
+def verbatim(corpus: Any = "book/*.txt", words: Any = 8) -> dict[str, Any]:
+    return {"corpus": corpus, "words": words}
