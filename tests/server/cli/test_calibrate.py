@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import argparse
 import json
 import re
 from pathlib import Path
@@ -14,22 +13,15 @@ from guard.policy.vectors import general_prompts
 from server.cli import calibrate as cli
 from server.cli import policy as policies
 from tests.guard.policy.writing import target, write
+from tests.server.cli.conftest import runner
 
 EXAMPLES = ["Who sails the brig Petrel?", "Who is the captain of the Petrel?", "Who owns Petrel?"]
+run = runner(cli.register)
 
 
 @pytest.fixture(autouse=True)
 def _one_encoder(encoder: SentenceEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(policies, "load_encoder", lambda name: encoder)
-
-
-def run(*arguments: str | Path) -> int:
-    parser = argparse.ArgumentParser()
-    cli.register(parser.add_subparsers())
-    args = parser.parse_args([str(argument) for argument in arguments])
-    status = args.run(args)
-    assert isinstance(status, int)
-    return status
 
 
 def policy(folder: Path, **detect: Any) -> Path:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 from pathlib import Path
@@ -15,22 +14,15 @@ from guard.bundle import load_bundle
 from guard.errors import GuardError
 from server.cli import policy as cli
 from tests.guard.policy.writing import target, write
+from tests.server.cli.conftest import runner
 
 POLICIES = Path(__file__).parents[3] / "policies"
+run = runner(cli.register)
 
 
 @pytest.fixture(autouse=True)
 def _one_encoder(encoder: SentenceEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cli, "load_encoder", lambda name: encoder)
-
-
-def run(*arguments: str | Path) -> int:
-    parser = argparse.ArgumentParser()
-    cli.register(parser.add_subparsers())
-    args = parser.parse_args([str(argument) for argument in arguments])
-    status = args.run(args)
-    assert isinstance(status, int)
-    return status
 
 
 def outcome_of(*tests: tuple[str, str], **fields: Any) -> dict[str, Any]:
