@@ -27,13 +27,15 @@ from server.errors import (
     UnknownPathError,
 )
 from server.metrics import Metrics
+from server.pipeline_path import CONTEXT_PATH, DETECT_PATH, PipelinePath
 from server.policies import compile_files, encode_from_thread
 from server.reload import Reloader, ReloadState
 from server.request_path import PATHS, RequestPath
-from server.routes.guarded import GuardedEndpoint
+from server.routes.guarded import AnswerRequest, GuardedEndpoint
 from server.routes.models import ModelsEndpoint
 from server.routes.operations import Operations
 from server.settings import Settings
+from server.steps import Steps
 from server.upstream import Upstream
 
 NO_ENCODER: Final = "none"
@@ -85,7 +87,14 @@ def create_app(
         interval_s=settings.canary_interval_s,
     )
     log = DecisionLog(settings.decision_log, on_lost=metrics.lost_decisions.inc)
-    path = RequestPath(policies, upstream, models, canary, log, metrics, key)
+    steps = Steps(policies, log, metrics)
+    path = RequestPath(steps, upstream, models, canary, key)
+    pipeline = PipelinePath(steps)
+    guarded: dict[str, AnswerRequest] = {
+        **{url: partial(path.answer, api) for api, url in PATHS.items()},
+        CONTEXT_PATH: pipeline.context,
+        DETECT_PATH: pipeline.detect,
+    }
     reloaders: list[Reloader] = []
 
     @asynccontextmanager
@@ -136,10 +145,10 @@ def create_app(
             *(
                 Route(
                     url,
-                    GuardedEndpoint(path, api, max_body_bytes=settings.max_body_bytes),
+                    GuardedEndpoint(url, answer, steps, max_body_bytes=settings.max_body_bytes),
                     methods=["POST"],
                 )
-                for api, url in PATHS.items()
+                for url, answer in guarded.items()
             ),
             Route("/v1/models", ModelsEndpoint(policies, upstream), methods=["GET"]),
             Route("/v1/models/{model:path}", ModelsEndpoint(policies, upstream), methods=["GET"]),

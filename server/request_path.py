@@ -9,19 +9,16 @@ leaves before it was scanned.
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from guard.bundle import BundleTarget
 from guard.plan import sign_plan
-from server.active import ActivePolicy, PolicyHolder
+from server.active import ActivePolicy
 from server.canary import Canary, ServedModels
 from server.context_filter import filter_context
-from server.decisions import Decision, DecisionLog
-from server.detection import Findings, find_targets
+from server.decisions import Decision
 from server.errors import (
     ApiError,
     GuardUnavailableError,
@@ -29,15 +26,14 @@ from server.errors import (
     UpstreamAbandonedError,
 )
 from server.forcing import forbid_forcing
-from server.metrics import Metrics
 from server.payload import engine_payload
 from server.release import Release
+from server.steps import Steps
 from server.substitute import substitute
 from server.upstream import Upstream
 from server.verdict import judge
 from server.wire.answers import Api, error_events, refusal_answer, refusal_events
 from server.wire.parse import Request, parse, request_texts
-from server.wire.texts import RequestText
 
 _log = logging.getLogger("unlearn_guard.request")
 
@@ -67,12 +63,10 @@ Answer = WholeAnswer | StreamedAnswer
 class RequestPath:
     """What a request needs on its way; one for the life of the app."""
 
-    policies: PolicyHolder
+    steps: Steps
     upstream: Upstream
     models: ServedModels
     canary: Canary
-    log: DecisionLog
-    metrics: Metrics
     key: bytes
 
     async def answer(self, api: Api, authorization: str, body: bytes, decision: Decision) -> Answer:
@@ -81,18 +75,13 @@ class RequestPath:
         Raises:
             ApiError: the request is refused or cannot be answered; nothing of an answer left.
         """
-        try:
+        with self.steps.failing_closed(decision):
             return await self._answer(api, authorization, body, decision)
-        except ApiError:
-            raise
-        except Exception as error:
-            _log.exception("%s: a step of the guard failed", decision.id)
-            raise GuardUnavailableError("a step of the guard failed; try again later") from error
 
     async def _answer(
         self, api: Api, authorization: str, body: bytes, decision: Decision
     ) -> Answer:
-        policy = self.policies.current
+        policy = self.steps.policies.current
         tenant = policy.tenant(authorization)
         skip = policy.exempt(tenant)
         raw, request = parse(api, body)
@@ -101,13 +90,12 @@ class RequestPath:
         await self._require_model(request.model, decision)
 
         texts = request_texts(api, raw)
-        with self._step("detect", decision):
-            findings = await self._detect(policy, texts, skip, decision)
+        findings = await self.steps.detect(policy, texts, skip, decision)
         verdict = judge(policy, findings, skip)
         decision.judged(findings.merged, verdict.active, verdict.observed)
         if verdict.refused_by is not None:
             return self._refuse(api, request, verdict.refused_by, decision)
-        with self._step("context", decision):
+        with self.steps.timed("context", decision):
             turns = [text.text for text in texts if text.kind == "user"]
             active = await policy.active_set(verdict.active, turns)
             filtered = filter_context(policy.bundle, active, texts, findings)
@@ -115,7 +103,7 @@ class RequestPath:
             return self._refuse(api, request, filtered.refused_by, decision)
         decision.edits = filtered.edits
         forbid_forcing(request, raw, active)
-        with self._step("substitute", decision):
+        with self.steps.timed("substitute", decision):
             touched = [detection.target for detection in findings.merged]
             swapped = substitute(policy, active, touched, api, raw, turns)
         if swapped is not None:
@@ -132,23 +120,10 @@ class RequestPath:
             ),
         )
 
-    def finish(self, decision: Decision) -> None:
-        """Log and count a decision; once, when its answer has left or failed."""
-        labels = (decision.endpoint, decision.outcome, str(decision.status))
-        self.metrics.requests.labels(*labels).inc()
-        for detection in decision.detections:
-            self.metrics.detections.labels(detection.target).inc()
-        for cut in decision.cuts:
-            self.metrics.cuts.labels(cut.target).inc()
-        if decision.stream and decision.active:
-            self.metrics.held_characters.observe(decision.held_characters)
-        self.metrics.answer_seconds.labels(decision.endpoint).observe(decision.elapsed_ms() / 1000)
-        self.log.write(decision.record())
-
     def _require_engine(self, policy: ActivePolicy, decision: Decision) -> None:
         health = self.canary.health
         if not health.ok:
-            self._guard_failed(policy, decision, f"the engine is not guarded: {health.reason}")
+            self.steps.failed(policy, decision, f"the engine is not guarded: {health.reason}")
 
     async def _require_model(self, model: str, decision: Decision) -> None:
         if not await self.models.serves(model):
@@ -157,28 +132,6 @@ class RequestPath:
                 param="model",
             )
         decision.model = model
-
-    async def _detect(
-        self,
-        policy: ActivePolicy,
-        texts: list[RequestText],
-        skip: frozenset[str],
-        decision: Decision,
-    ) -> Findings:
-        try:
-            return await find_targets(policy.detector, texts, skip)
-        except Exception:
-            _log.exception("%s: detection failed", decision.id)
-            self._guard_failed(policy, decision, "detection failed")
-            return Findings()
-
-    def _guard_failed(self, policy: ActivePolicy, decision: Decision, reason: str) -> None:
-        """Refuse, or under ``on_error: open`` say loudly that the request goes on."""
-        if policy.bundle.on_error != "open":
-            raise GuardUnavailableError(f"{reason}; nothing was forwarded, so try again later")
-        decision.failed_open = True
-        self.metrics.unguarded.inc()
-        _log.error("%s: let through by `on_error: open`: %s", decision.id, reason)
 
     def _refuse(
         self, api: Api, request: Request, target: BundleTarget, decision: Decision
@@ -228,14 +181,6 @@ class RequestPath:
                 await stream.aclose()
 
         return StreamedAnswer(events(), stream.aclose)
-
-    @contextmanager
-    def _step(self, name: str, decision: Decision) -> Iterator[None]:
-        start = time.perf_counter()
-        yield
-        seconds = time.perf_counter() - start
-        decision.steps_ms[name] = round(seconds * 1000, 3)
-        self.metrics.guard_seconds.labels(name).observe(seconds)
 
 
 async def _each(events: list[bytes]) -> AsyncIterator[bytes]:

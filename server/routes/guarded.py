@@ -1,6 +1,7 @@
-"""``POST /v1/chat/completions`` and ``/v1/completions``: HTTP in, HTTP out.
+"""``POST`` to a guarded endpoint: HTTP in, HTTP out.
 
-Everything that decides is in ``server/request_path.py``. Here is what belongs to the connection:
+Everything that decides is in ``server/request_path.py``, and for the endpoints that answer without
+a model in ``server/pipeline_path.py``. Here is what belongs to the connection:
 the body's limit, the decision header, and that a client who goes away ends the work upstream.
 """
 
@@ -8,13 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any
 
 from starlette.types import Receive, Scope, Send
 
 from server.decisions import Decision
 from server.errors import DECISION_HEADER, ApiError, BodyTooLargeError, InternalError
-from server.request_path import PATHS, RequestPath, StreamedAnswer, WholeAnswer
+from server.request_path import Answer, StreamedAnswer, WholeAnswer
 from server.routes.replies import (
     ClientGoneError,
     encode_headers,
@@ -24,26 +26,38 @@ from server.routes.replies import (
     send_early_error,
     send_error,
 )
-from server.wire.answers import Api
+from server.steps import Steps
 
 _log = logging.getLogger("unlearn_guard.request")
 
 _CLIENT_CLOSED = 499
 
 
-class GuardedEndpoint:
-    """ASGI app of one guarded endpoint."""
+# From the `Authorization` header's value and the body; raises an `ApiError`.
+AnswerRequest = Callable[[str, bytes, Decision], Coroutine[Any, Any, Answer]]
 
-    def __init__(self, path: RequestPath, api: Api, *, max_body_bytes: int) -> None:
-        self._path = path
-        self._api = api
+
+class GuardedEndpoint:
+    """ASGI app of one guarded endpoint.
+
+    Args:
+        endpoint: its path, for decisions and metrics.
+        max_body_bytes: a longer body is refused unread.
+    """
+
+    def __init__(
+        self, endpoint: str, answer: AnswerRequest, steps: Steps, *, max_body_bytes: int
+    ) -> None:
+        self._endpoint = endpoint
+        self._answer = answer
+        self._steps = steps
         self._limit = max_body_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        decision = Decision(PATHS[self._api])
+        decision = Decision(self._endpoint)
         headers = {DECISION_HEADER: decision.id}
-        with self._path.metrics.in_flight.track_inprogress():
+        with self._steps.metrics.in_flight.track_inprogress():
             try:
                 await self._serve(scope, receive, send, decision, headers)
             except ClientGoneError:
@@ -59,7 +73,7 @@ class GuardedEndpoint:
                 _mark_failed(decision, InternalError())
                 await send_error(send, InternalError(), headers=headers)
             finally:
-                self._path.finish(decision)
+                self._steps.finish(decision)
 
     async def _serve(
         self,
@@ -70,9 +84,7 @@ class GuardedEndpoint:
         headers: Mapping[str, str],
     ) -> None:
         body = await read_json_body(scope, receive, self._limit)
-        work = asyncio.create_task(
-            self._path.answer(self._api, header(scope, b"authorization"), body, decision)
-        )
+        work = asyncio.create_task(self._answer(header(scope, b"authorization"), body, decision))
         gone = asyncio.create_task(_disconnected(receive))
         try:
             await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)

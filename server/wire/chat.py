@@ -129,6 +129,19 @@ class ChatRequest(GuardedRequest):
         return self.wants_json or bool(self.tools)
 
 
+def check_messages(raw: dict[str, Any]) -> None:
+    """Refuse what pydantic would only call invalid.
+
+    Raises:
+        FieldRefusedError: a message that holds something other than text.
+    """
+    messages = raw.get("messages")
+    if isinstance(messages, list):
+        for index, message in enumerate(messages):
+            if isinstance(message, dict):
+                refuse_media(message.get("content"), f"messages[{index}].content")
+
+
 def parse_chat(raw: dict[str, Any]) -> ChatRequest:
     """Check a decoded body; what means nothing to the engine is taken out of ``raw``.
 
@@ -136,11 +149,7 @@ def parse_chat(raw: dict[str, Any]) -> ChatRequest:
         RequestError: unknown, refused, missing or invalid fields, the first of them named.
     """
     strip_refused(raw)
-    messages = raw.get("messages")
-    if isinstance(messages, list):
-        for index, message in enumerate(messages):
-            if isinstance(message, dict):
-                refuse_media(message.get("content"), f"messages[{index}].content")
+    check_messages(raw)
     try:
         request = ChatRequest.model_validate(raw)
     except ValidationError as error:

@@ -21,6 +21,16 @@ def parse(api: Api, body: bytes) -> tuple[dict[str, Any], Request]:
     Raises:
         RequestError: not a JSON object, or a field that is unknown, refused, missing or invalid.
     """
+    raw = json_object(body)
+    return raw, parse_chat(raw) if api == "chat" else parse_completion(raw)
+
+
+def json_object(body: bytes) -> dict[str, Any]:
+    """A body decoded.
+
+    Raises:
+        MalformedBodyError: not one JSON object.
+    """
     try:
         raw = from_json(body, allow_inf_nan=False)
     except ValueError as error:
@@ -28,7 +38,7 @@ def parse(api: Api, body: bytes) -> tuple[dict[str, Any], Request]:
         raise MalformedBodyError(f"the body is not valid JSON (at {where})") from error
     if not isinstance(raw, dict):
         raise MalformedBodyError("the body must be one JSON object")
-    return raw, parse_chat(raw) if api == "chat" else parse_completion(raw)
+    return raw
 
 
 def request_texts(api: Api, raw: dict[str, Any]) -> list[RequestText]:

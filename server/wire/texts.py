@@ -43,6 +43,7 @@ class RequestText:
         kind: ``user`` for what a user-role turn says.
         last: whether it belongs to the user's last turn, from which nothing is withheld.
         write: puts an edited text back; None where the text cannot be edited (names, keys).
+        path: where in its document it stands. Its keys are text, which decisions must not hold.
     """
 
     place: str
@@ -50,6 +51,7 @@ class RequestText:
     kind: Kind
     last: bool = False
     write: Callable[[str], None] | None = None
+    path: tuple[str | int, ...] = ()
 
 
 def chat_texts(raw: dict[str, Any]) -> list[RequestText]:
@@ -83,6 +85,25 @@ def completion_texts(raw: dict[str, Any]) -> list[RequestText]:
     return [
         RequestText(f"prompt[{index}]", text, "user", True, _leaf(prompt, index, lambda: None))
         for index, text in enumerate(prompt)
+    ]
+
+
+def listed_texts(texts: list[str], place: str) -> list[RequestText]:
+    """Each of a list of texts, as context; edits go to the list itself."""
+    return [
+        RequestText(f"{place}[{index}]", text, "context", write=_leaf(texts, index, lambda: None))
+        for index, text in enumerate(texts)
+        if text
+    ]
+
+
+def document_texts(documents: list[dict[str, Any]], place: str) -> list[RequestText]:
+    """Every text of documents of any shape; edits go to the documents themselves."""
+    return [
+        text
+        for index, document in enumerate(documents)
+        for text in _tree(document, f"{place}[{index}]", lambda: None, fixed=frozenset())
+        if text.text
     ]
 
 
@@ -124,36 +145,42 @@ def _called(function: dict[str, Any], place: str) -> Iterator[RequestText]:
     yield from _tree(box, f"{place}.arguments", changed)
 
 
-def _tree(value: Any, place: str, changed: Callable[[], None]) -> Iterator[RequestText]:
+def _tree(
+    value: Any, place: str, changed: Callable[[], None], *, fixed: frozenset[str] = _IDENTIFIERS
+) -> Iterator[RequestText]:
     """The texts of a JSON value: strings can be edited, keys and names only looked at.
 
     Strings are numbered, not named by their path: keys are text that decisions must not hold.
+
+    Args:
+        fixed: members whose strings other parts of the request refer to.
     """
     keys: list[str] = []
-    strings = _strings(value, keys)
-    for number, (parent, key) in enumerate(strings):
-        yield RequestText(
-            f"{place}#{number}", parent[key], "context", write=_leaf(parent, key, changed)
-        )
+    strings = _strings(value, keys, fixed)
+    for number, (parent, path) in enumerate(strings):
+        write = _leaf(parent, path[-1], changed)
+        yield RequestText(f"{place}#{number}", parent[path[-1]], "context", write=write, path=path)
     if keys:
         yield RequestText(f"{place}#names", "\n".join(dict.fromkeys(keys)), "context")
 
 
-def _strings(value: Any, keys: list[str]) -> list[tuple[Any, Any]]:
-    """Where the editable strings are, as (parent, key); names go to ``keys``."""
-    found: list[tuple[Any, Any]] = []
+def _strings(
+    value: Any, keys: list[str], fixed: frozenset[str], path: tuple[str | int, ...] = ()
+) -> list[tuple[Any, tuple[str | int, ...]]]:
+    """The editable strings, as (parent, path); names go to ``keys``."""
+    found: list[tuple[Any, tuple[str | int, ...]]] = []
     named = isinstance(value, dict)
     members: Iterable[tuple[Any, Any]] = value.items() if named else enumerate(value)
     for key, member in members:
         if named and key not in _SCHEMA_WORDS:
             keys.append(key)
         if isinstance(member, str):
-            if not (named and key in _IDENTIFIERS):
-                found.append((value, key))
+            if not (named and key in fixed):
+                found.append((value, (*path, key)))
             elif member not in _SCHEMA_TYPES:
                 keys.append(member)
         elif isinstance(member, dict | list):
-            found += _strings(member, keys)
+            found += _strings(member, keys, fixed, (*path, key))
     return found
 
 

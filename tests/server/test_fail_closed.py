@@ -71,7 +71,7 @@ async def test_failed_detection_refuses_the_request(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with proxied(tmp_path) as proxy:
-        monkeypatch.setattr("server.request_path.find_targets", _broken)
+        monkeypatch.setattr("server.steps.find_targets", _broken)
         for stream in (False, True):
             answer = await proxy.chat("Tides?", stream=stream)
             assert answer.status_code == 503
@@ -113,7 +113,7 @@ async def test_on_error_open_lets_a_request_through_and_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with proxied(tmp_path, policy=OPEN) as proxy:
-        monkeypatch.setattr("server.request_path.find_targets", _broken)
+        monkeypatch.setattr("server.steps.find_targets", _broken)
         assert (await proxy.chat("Tides?")).status_code == 200
         (line,) = await proxy.decisions()
         assert line["failed_open"] is True
