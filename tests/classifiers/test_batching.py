@@ -17,7 +17,8 @@ class Counting:
 
     digest = "d"
 
-    def __init__(self) -> None:
+    def __init__(self, parallel: int = 1) -> None:
+        self.parallel = parallel
         self.batches: list[list[str]] = []
         self.threads: set[str] = set()
         self.go = threading.Event()
@@ -33,7 +34,7 @@ class Counting:
 
 
 def batching(encoder: Counting, **options: int) -> BatchingEncoder:
-    return BatchingEncoder(encoder, **options)  # type: ignore[arg-type]
+    return BatchingEncoder(encoder, **options)
 
 
 async def test_rows_come_back_in_the_order_of_the_texts() -> None:
@@ -127,3 +128,24 @@ async def test_closing_fails_what_waits_and_what_comes() -> None:
 
 async def test_no_texts_give_no_rows() -> None:
     assert len(await batching(Counting()).encode([])) == 0
+
+
+async def test_texts_that_wait_are_shared_out_among_the_calls_that_run_in_parallel() -> None:
+    encoder = Counting(parallel=3)
+    encoder.go.clear()
+    batches = batching(encoder)
+    waiting = asyncio.create_task(batches.encode([f"text {n}" for n in range(7)]))
+    await asyncio.sleep(0.01)
+    encoder.go.set()
+    assert len(await waiting) == 7
+    assert sorted(len(batch) for batch in encoder.batches) == [2, 2, 3]
+
+
+@pytest.mark.parametrize("parallel", [1, 2])
+async def test_a_text_that_comes_just_when_a_batch_has_ended_is_encoded(parallel: int) -> None:
+    batches = batching(Counting(parallel))
+    for n in range(50):
+        first = asyncio.ensure_future(batches.encode([f"{n}a"]))
+        first.add_done_callback(lambda _: None)
+        await first
+        assert len(await asyncio.wait_for(batches.encode([f"{n}bb"]), 30)) == 1

@@ -123,6 +123,7 @@ async def test_names_alone_need_no_encoder(tmp_path: Path) -> None:
 class Broken:
     def __init__(self, digest: str) -> None:
         self.digest = digest
+        self.parallel = 1
 
     def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         raise MemoryError("no room")

@@ -54,6 +54,7 @@ class Counting:
 
     def __init__(self, encoder: SentenceEncoder) -> None:
         self.digest = encoder.digest
+        self.parallel = 1
         self.encoder = encoder
         self.seen: list[str] = []
 

@@ -26,6 +26,7 @@ class WordEncoder:
     """Texts that share words are near each other."""
 
     digest = "words"
+    parallel = 1
 
     def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         rows = np.zeros((len(texts), 256), np.float32)
