@@ -141,7 +141,13 @@ def _told(policy: ActivePolicy, findings: Findings) -> list[dict[str, Any]]:
 def _detection(policy: ActivePolicy, found: Detection, *, by_user: bool) -> dict[str, Any]:
     target = policy.targets[found.target]
     return {
-        **asdict(found),
+        "target": found.target,
+        "score": found.score,
+        "threshold": found.threshold,
+        "evidence": [
+            {"kind": each.kind, "place": each.place, "score": each.score, "via": each.via}
+            for each in found.evidence
+        ],
         "by": "user" if by_user else "context",
         "respond": "observe" if target.mode == "observe" else target.respond,
         "context": target.context,
