@@ -1,6 +1,7 @@
-"""Which forget targets a text touches: names and neighbours, in windows, nothing truncated.
+"""Which forget targets a text touches: by names, and by likeness, in windows, nothing truncated.
 
-Names are looked for in every view of a text, and neighbours of what its views read (guard/views).
+Names are looked for in every view of a text, and what its views read is compared (guard/views).
+Likeness is measured by several methods, each with a threshold of its own; any of them is enough.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from typing import Final
 from classifiers.aliases import AliasMatcher
 from classifiers.base import Found, Hidden, PlacedText
 from classifiers.batching import BatchingEncoder
+from classifiers.contrasts import Contrasts
 from classifiers.neighbours import Neighbours
-from guard.bundle import Bundle
+from guard.bundle import Bundle, Method
 from guard.context import Span
 from guard.decision import Detection, Evidence
 from guard.errors import GuardError
@@ -55,6 +57,7 @@ class Detector:
         ]
         self._aliases = AliasMatcher(bundle)
         self._neighbours = Neighbours(bundle)
+        self._contrasts = Contrasts(bundle)
         self._encoder = encoder
         self._today = today
         if not self._neighbours:
@@ -100,21 +103,26 @@ class Detector:
         }
         views = [await _views(text) for text in texts]
         looks = [_looks(text.text, own) for text, own in zip(texts, views, strict=True)]
-        near = iter(await self._similarities([look.pieces for own in looks for look in own]))
+        near = iter(await self._compare([look.pieces for own in looks for look in own]))
         return [
             self._combine(text, live, own, [(look, next(near)) for look in looks_of])
             for text, own, looks_of in zip(texts, views, looks, strict=True)
         ]
 
-    async def _similarities(self, looks: Sequence[Sequence[str]]) -> list[dict[int, float]]:
-        """For each list of pieces, how near the nearest of them comes to each target."""
+    async def _compare(self, looks: Sequence[Sequence[str]]) -> list[_Scores]:
+        """For each list of pieces, the best score of one of them for each target, by method."""
         if self._encoder is None or not self._neighbours:
             return [{} for _ in looks]
         vectors = await self._encoder.encode([piece for pieces in looks for piece in pieces])
-        out, start = [], 0
+        out: list[_Scores] = []
+        start = 0
         for pieces in looks:
             rows = vectors[start : start + len(pieces)]
-            out.append(self._neighbours.best(rows) if pieces else {})
+            out.append(
+                {"neighbour": self._neighbours.best(rows), "contrast": self._contrasts.best(rows)}
+                if pieces
+                else {}
+            )
             start += len(pieces)
         return out
 
@@ -123,7 +131,7 @@ class Detector:
         text: PlacedText,
         live: set[int],
         views: Sequence[View],
-        near: Sequence[tuple[_Look, dict[int, float]]],
+        near: Sequence[tuple[_Look, _Scores]],
     ) -> Found:
         evidence: dict[int, dict[Evidence, None]] = {}
         hidden: dict[Hidden, None] = {}
@@ -138,19 +146,19 @@ class Detector:
             add(index, Evidence("alias", text.place, 1.0))
         for view in views:
             for index, span in self._aliases.hidden(view, text.text):
-                add(index, Evidence("alias", text.place, 1.0, view.name), span)
+                add(index, Evidence("alias", text.place, 1.0, via=view.name), span)
         for look, scores in near:
-            for index, score in scores.items():
-                if score < self._targets[index].threshold:
-                    continue
-                found = Evidence("neighbour", text.place, round(score, 4), look.via)
-                add(index, found, look.span)
-        detections = []
-        for index in sorted(evidence):
-            target = self._targets[index]
-            best = max(item.score for item in evidence[index])
-            own = tuple(evidence[index])
-            detections.append(Detection(target.id, best, target.threshold, own))
+            for method, by_target in scores.items():
+                for index, score in by_target.items():
+                    threshold = self._targets[index].thresholds[method]
+                    if score >= threshold:
+                        found = Evidence(
+                            method, text.place, round(score, 4), round(threshold, 4), look.via
+                        )
+                        add(index, found, look.span)
+        detections = [
+            Detection(self._targets[index].id, tuple(evidence[index])) for index in sorted(evidence)
+        ]
         return Found(tuple(detections), tuple(hidden), views)
 
 
@@ -161,6 +169,10 @@ async def _views(text: PlacedText) -> list[View]:
     if len(text.text) < _LONG:
         return find_views(text.text)
     return await asyncio.to_thread(find_views, text.text)
+
+
+# Of targets by index, by method.
+_Scores = dict[Method, dict[int, float]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,15 +211,9 @@ def _looks(text: str, views: Sequence[View]) -> list[_Look]:
 
 
 def merge(detections: Iterable[tuple[Detection, ...]]) -> tuple[Detection, ...]:
-    """One detection per target: its best score, and all distinct evidence in order."""
-    merged: dict[str, Detection] = {}
+    """One detection per target, with all distinct evidence in order."""
+    merged: dict[str, dict[Evidence, None]] = {}
     for found in detections:
         for item in found:
-            before = merged.get(item.target)
-            if before is None:
-                merged[item.target] = item
-                continue
-            evidence = tuple(dict.fromkeys((*before.evidence, *item.evidence)))
-            best = max(before.score, item.score)
-            merged[item.target] = Detection(item.target, best, item.threshold, evidence)
-    return tuple(merged.values())
+            merged.setdefault(item.target, {}).update(dict.fromkeys(item.evidence))
+    return tuple(Detection(target, tuple(evidence)) for target, evidence in merged.items())

@@ -11,6 +11,8 @@ Proxy and engine share a folder of bundles; each bundle is a folder named by its
                    /calibration.json     by target, what its threshold rests on
                    /tenants.json         API keys as sha256, exemptions
                    /examples.safetensors unit sentence vectors [n, d] float32, targets [n] int32
+                   /contrasts.safetensors
+                                         unit directions [n, d] float32, targets [n] int32
                    /verbatim.safetensors Bloom filters of protected texts; see guard/verbatim.py
 
 A bundle is written beside its place and renamed into it, so a reader sees all of it or none. It
@@ -39,7 +41,7 @@ from safetensors.numpy import save as save_tensors
 from guard.errors import BundleError
 from guard.verbatim import RunFilter, RunFilters
 
-FORMAT: Final = 6
+FORMAT: Final = 7
 # The last day of what does not expire.
 NEVER: Final = np.iinfo(np.int32).max
 # The phrase that every bundle forbids for the canary's own target; see guard/plan.py.
@@ -51,6 +53,8 @@ Mode = Literal["enforce", "observe"]
 Respond = Literal["suppress", "refuse", "substitute", "observe"]
 # What a name that prompts hold is of; `given` and `family` are words of a person's name.
 NameKind = Literal["person", "given", "family", "title", "place", "institution", "day", "number"]
+# How a request is compared with a target's examples; see guard/policy/scoring.py.
+Method = Literal["neighbour", "contrast"]
 ContextAction = Literal["redact", "drop", "refuse", "allow"]
 OnError = Literal["closed", "open"]
 
@@ -77,7 +81,7 @@ class BundleTarget:
 
     Attributes:
         expires: last day that the target holds, ISO 8601, or empty for never.
-        threshold: least cosine similarity to one of its examples that counts as a detection.
+        thresholds: by each method that it can be detected by, the least score that counts.
         aliases: normalised names; an occurrence in a text is a detection.
         stand_ins: empty unless it responds with ``substitute``.
     """
@@ -92,7 +96,7 @@ class BundleTarget:
     context: ContextAction
     always: bool
     expires: str
-    threshold: float
+    thresholds: Mapping[Method, float]
     aliases: tuple[str, ...]
     stand_ins: tuple[StandIn, ...] = ()
 
@@ -209,10 +213,12 @@ class Bundle:
     Attributes:
         examples: [n, d] float32, rows of unit length, the encoder's vectors of example prompts.
         example_targets: [n] int32, index of the target of each row.
-        encoder: digest of the encoder that made ``examples``; another encoder must not be used.
+        contrasts: [n, d] float32, unit directions in which a text points that names a target.
+        contrast_targets: [n] int32, index of the target of each row, ascending.
+        encoder: digest of the encoder that made these; another encoder must not be used.
         verbatim: what keeps answers from repeating protected texts.
-        calibrations: by id of those targets that have a calibrated threshold, what it rests on,
-            in JSON types; see ``guard.policy.calibrate.Calibration``.
+        calibrations: by id of the targets that have examples and by method, what a calibrated
+            threshold rests on, in JSON types; see ``guard.policy.calibrate.Calibration``.
     """
 
     digest: str
@@ -223,6 +229,8 @@ class Bundle:
     encoder: str = ""
     examples: npt.NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0), np.float32))
     example_targets: npt.NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
+    contrasts: npt.NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+    contrast_targets: npt.NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
     verbatim: RunFilters = field(default_factory=lambda: RunFilters.of([]))
     calibrations: Mapping[str, Any] = field(default_factory=dict)
 
@@ -276,6 +284,8 @@ def write_bundle(
     encoder: str = "",
     examples: npt.NDArray[np.float32] | None = None,
     example_targets: npt.NDArray[np.int32] | None = None,
+    contrasts: npt.NDArray[np.float32] | None = None,
+    contrast_targets: npt.NDArray[np.int32] | None = None,
     verbatim: Sequence[tuple[int, RunFilter]] = (),
     calibrations: Mapping[str, Any] | None = None,
 ) -> Bundle:
@@ -290,14 +300,12 @@ def write_bundle(
     canary = BundleTarget(
         id=CANARY_TARGET, title="canary", reason="safety", owner="", mode="enforce",
         respond="suppress", refusal="", context="allow", always=False, expires="",
-        threshold=2.0, aliases=(),
+        thresholds={}, aliases=(),
     )  # fmt: skip
     all_targets = (*targets, canary)
     table = PhraseTable.of(
         [*phrases, BundlePhrase(CANARY_PHRASE, len(targets), "hard")], len(all_targets)
     )
-    vectors = np.zeros((0, 0), np.float32) if examples is None else examples
-    owners = np.zeros(0, np.int32) if example_targets is None else example_targets
     members = {
         "targets.json": canonical_json(
             {"targets": [asdict(t) for t in all_targets], "on_error": on_error}
@@ -315,7 +323,8 @@ def write_bundle(
         ),
         "calibration.json": canonical_json(calibrations or {}),
         "tenants.json": canonical_json([asdict(t) for t in tenants]),
-        "examples.safetensors": save_tensors({"examples": vectors, "targets": owners}),
+        "examples.safetensors": _save_vectors(examples, example_targets),
+        "contrasts.safetensors": _save_vectors(contrasts, contrast_targets),
         "verbatim.safetensors": save_tensors(RunFilters.of(verbatim).arrays()),
     }
     manifest = canonical_json(
@@ -330,6 +339,18 @@ def write_bundle(
     if not place.exists():
         _write_folder(root, place, {**members, "manifest.json": manifest})
     return load_bundle(root, digest)
+
+
+def _save_vectors(
+    vectors: npt.NDArray[np.float32] | None, targets: npt.NDArray[np.int32] | None
+) -> bytes:
+    saved: bytes = save_tensors(
+        {
+            "vectors": np.zeros((0, 0), np.float32) if vectors is None else vectors,
+            "targets": np.zeros(0, np.int32) if targets is None else targets,
+        }
+    )
+    return saved
 
 
 def _write_folder(root: Path, place: Path, members: Mapping[str, bytes]) -> None:
@@ -357,7 +378,8 @@ def load_bundle(root: Path, digest: str) -> Bundle:
     """
     manifest, members = _load_members(root, digest)
     head = json.loads(members["targets.json"])
-    tensors = load_tensors(members["examples.safetensors"])
+    examples = load_tensors(members["examples.safetensors"])
+    contrasts = load_tensors(members["contrasts.safetensors"])
     return Bundle(
         digest=digest,
         targets=tuple(_target(row) for row in head["targets"]),
@@ -368,8 +390,10 @@ def load_bundle(root: Path, digest: str) -> Bundle:
         ),
         on_error=head["on_error"],
         encoder=manifest["encoder"],
-        examples=tensors["examples"],
-        example_targets=tensors["targets"],
+        examples=examples["vectors"],
+        example_targets=examples["targets"],
+        contrasts=contrasts["vectors"],
+        contrast_targets=contrasts["targets"],
         verbatim=RunFilters(**load_tensors(members["verbatim.safetensors"])),
         calibrations=json.loads(members["calibration.json"]),
     )

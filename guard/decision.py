@@ -6,10 +6,11 @@ digests, offsets and scores, never protected text.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
-EvidenceKind = Literal["alias", "neighbour"]
+EvidenceKind = Literal["alias", "neighbour", "contrast"]
 Outcome = Literal["passed", "constrained", "substituted", "refused", "cut", "observed", "failed"]
 
 
@@ -19,13 +20,15 @@ class Evidence:
 
     Attributes:
         place: which text, as a path into the request, such as ``messages[2].content``.
-        score: 1.0 for an alias; cosine similarity for a neighbour.
+        score: 1.0 for an alias; of the others what ``guard.policy.scoring`` says.
+        threshold: the least score of its kind that counts.
         via: how the text hid it, outermost first (``base64 of rot13``); empty if it did not.
     """
 
     kind: EvidenceKind
     place: str
     score: float
+    threshold: float = 1.0
     via: str = ""
 
     @property
@@ -33,15 +36,33 @@ class Evidence:
         """In words: ``alias via base64``."""
         return f"{self.kind} via {self.via}" if self.via else self.kind
 
+    @property
+    def strength(self) -> float:
+        """How sure it is, to order by: how far above its threshold; a name is certain."""
+        return math.inf if self.kind == "alias" else self.score / self.threshold
+
 
 @dataclass(frozen=True, slots=True)
 class Detection:
-    """A forget target that a request touches, with all evidence at or above its threshold."""
+    """A forget target that a request touches, with all evidence that counts; at least one piece."""
 
     target: str
-    score: float
-    threshold: float
     evidence: tuple[Evidence, ...]
+
+    @property
+    def best(self) -> Evidence:
+        """The strongest."""
+        return max(self.evidence, key=lambda each: each.strength)
+
+    @property
+    def score(self) -> float:
+        """The strongest evidence's score."""
+        return self.best.score
+
+    @property
+    def threshold(self) -> float:
+        """The strongest evidence's threshold."""
+        return self.best.threshold
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from typing import Any, Final
 import yaml
 
 from classifiers import BatchingEncoder, Detector, PlacedText
+from guard.bundle import Method
 from guard.decision import Detection
 from guard.policy.compile import compile_loaded
 from guard.policy.load import load_policy
@@ -32,11 +33,11 @@ class Asked:
     """What a policy's detector found.
 
     Attributes:
-        thresholds: by target id.
+        thresholds: by target id, and by method.
         found: of each prompt, in the order in which they were given.
     """
 
-    thresholds: dict[str, float]
+    thresholds: dict[str, dict[Method, float]]
     found: list[Found]
 
 
@@ -53,7 +54,13 @@ async def ask(
     )
     detector = Detector(compiled.bundle, encoder)
     found = await detector.detect([PlacedText("prompt", prompt) for prompt in prompts])
-    return Asked({made.id: made.threshold for made in compiled.targets}, found)
+    return Asked(
+        {
+            made.id: {method: each.threshold for method, each in made.compared.items()}
+            for made in compiled.targets
+        },
+        found,
+    )
 
 
 def methods(found: Iterable[Found]) -> list[str]:

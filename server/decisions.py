@@ -121,7 +121,10 @@ class Decision:
             "outcome": self.outcome,
             "status": self.status,
             "error": self.error or None,
-            "detections": [asdict(detection) for detection in self.detections],
+            "detections": [
+                {"score": each.score, "threshold": each.threshold, **asdict(each)}
+                for each in self.detections
+            ],
             "observed": self.observed,
             "active": self.active,
             "edits": [asdict(edit) for edit in self.edits],

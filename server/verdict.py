@@ -49,7 +49,7 @@ def _only_observed(target: BundleTarget) -> bool:
 
 def _refusing(policy: ActivePolicy, detections: Iterable[Detection]) -> BundleTarget | None:
     """The best detected of the targets that refuse."""
-    best = sorted(detections, key=lambda detection: (-detection.score, detection.target))
+    best = sorted(detections, key=lambda each: (-each.best.strength, each.target))
     for detection in best:
         target = policy.targets[detection.target]
         if target.respond == "refuse" and not _only_observed(target):

@@ -1,14 +1,14 @@
-"""How much like a target a request must be to be taken for it: one threshold each, from data.
+"""How much like a target a request must be to be taken for it: a threshold a method, from data.
 
-Two samples speak. The *negatives* must be allowed to pass: the target's counterexamples, and the
-general prompts shipped with the package. Each kind is bounded by itself (see
-``guard/policy/conformal.py``), since a promise about everyday prompts says nothing about near
-misses. The *typical* score is the median over the examples of each one's score by the other
-examples: what a prompt about the target that is no example looks like.
+Two samples speak. The *negatives* must be allowed to pass: the target's counterexamples, the
+general prompts shipped with the package, and the target's own examples asked about others. Each
+kind is bounded by itself (see ``guard/policy/conformal.py``), since a promise about everyday
+prompts says nothing about near misses. The *typical* score is the median over the examples of each
+one's score by the other examples: what a prompt about the target that is no example looks like.
 
-The threshold stands on the higher bound or, where the typical score is higher still, ``TOWARDS``
-of the way from the bound to it, since users' harmless prompts come nearer to a target than any
-shipped set knows. It never leaves [FLOOR, CAP].
+The threshold stands on the highest bound or, where the typical score is higher still, some of the
+way from the bound to it, since users' harmless prompts come nearer to a target than any shipped set
+knows. How far, and within which limits, is a matter of the method (``MANNERS``).
 """
 
 from __future__ import annotations
@@ -19,23 +19,42 @@ from typing import Final, Literal
 
 import numpy as np
 
+from guard.bundle import Method
 from guard.policy.conformal import Bound, Scores, bound
 
-FLOOR: Final = 0.55
-CAP: Final = 0.95
-# Stands in for the median where there is only one example, and limits it where the examples are
-# copies of each other. Paraphrases of a question score about 0.9 with all-MiniLM-L6-v2.
-TYPICAL: Final = 0.85
-# Paraphrases seldom score less; a bound above it leaves many of them unrecognised.
+# Paraphrases seldom come nearer to an example; a bound above it leaves many of them unrecognised.
 PARAPHRASE: Final = 0.75
-# Chosen by `make bench NAME=detect-towards`, on authors that no other figure has as targets.
-TOWARDS: Final = 0.6
 # Keeps the negatives themselves below the threshold whatever the rounding of a batch.
 MARGIN: Final = 0.005
 # How many of the closest negatives a calibration names.
 CLOSEST: Final = 5
 
-Kind = Literal["counterexamples", "general"]
+Kind = Literal["counterexamples", "general", "others"]
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How a method's scores become a threshold.
+
+    Attributes:
+        floor, cap: what it never leaves.
+        typical: stands in for the typical score where there is only one example, and limits it
+            where the examples are copies of each other.
+        towards: how far it stands from the bound to the typical score, a share.
+    """
+
+    floor: float
+    cap: float
+    typical: float
+    towards: float
+
+
+# `towards` is chosen by `make bench NAME=detect-towards`, on authors that no other figure has as
+# targets. Paraphrases of a question come to 0.9 of it with all-MiniLM-L6-v2.
+MANNERS: Final[Mapping[Method, Manner]] = {
+    "neighbour": Manner(floor=0.55, cap=0.95, typical=0.85, towards=0.6),
+    "contrast": Manner(floor=0.05, cap=1.0, typical=1.0, towards=0.3),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +83,7 @@ class Calibration:
         bounds: by kind of negatives.
         bound: the highest of them, with a margin for rounding.
         typical: typical score of a prompt about the target.
+        cap: the highest threshold that the method's manner allows.
         passed: share of the negatives that reach the threshold (false positives).
         closest: the highest negatives, at most ``CLOSEST`` and those that reach the threshold.
     """
@@ -73,20 +93,24 @@ class Calibration:
     bounds: Mapping[Kind, Bound]
     bound: float
     typical: float
+    cap: float
     passed: float
     closest: tuple[Near, ...]
 
     @property
     def capped(self) -> bool:
-        """Whether near misses are so close that no threshold below ``CAP`` lets them pass."""
-        return self.bound > CAP
+        """Whether near misses are so close that no threshold that is allowed lets them pass."""
+        return self.bound > self.cap
 
 
-def calibrate(negatives: Mapping[Kind, Negatives], typical: float, rate: float) -> Calibration:
-    """Calibrate one target, by whichever method the scores were made.
+def calibrate(
+    negatives: Mapping[Kind, Negatives], own: Scores, rate: float, manner: Manner
+) -> Calibration:
+    """Calibrate one target by one method.
 
     Args:
         negatives: by kind; kinds without prompts are left out of the bounds.
+        own: [n] of each example by the others; empty where there is only one.
         rate: the share of harmless prompts of each kind that may be taken for the target.
 
     Raises:
@@ -96,8 +120,9 @@ def calibrate(negatives: Mapping[Kind, Negatives], typical: float, rate: float) 
     if not bounds:
         raise ValueError("there are no negatives to calibrate with")
     highest = max(each.score for each in bounds.values()) + MARGIN
-    beyond = highest + TOWARDS * max(0.0, typical - highest)
-    threshold = round(min(CAP, max(FLOOR, beyond)), 4)
+    typical = min(manner.typical, float(np.median(own))) if len(own) else manner.typical
+    beyond = highest + manner.towards * max(0.0, typical - highest)
+    threshold = round(min(manner.cap, max(manner.floor, beyond)), 4)
     near = sorted(
         (
             Near(kind, prompt, round(float(score), 4))
@@ -114,15 +139,7 @@ def calibrate(negatives: Mapping[Kind, Negatives], typical: float, rate: float) 
         bounds=bounds,
         bound=highest,
         typical=typical,
+        cap=manner.cap,
         passed=above / len(scores),
         closest=tuple(near[: max(CLOSEST, above)]),
     )
-
-
-def typical_score(scores: Scores) -> float:
-    """The typical score of a prompt about the target.
-
-    Args:
-        scores: [n] of each example by the others; empty where there is only one.
-    """
-    return min(TYPICAL, float(np.median(scores))) if len(scores) else TYPICAL

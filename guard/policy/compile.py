@@ -15,6 +15,7 @@ from guard.bundle import (
     Bundle,
     BundlePhrase,
     BundleTarget,
+    Method,
     StandIn,
     Strength,
     Tenant,
@@ -35,7 +36,8 @@ class CompiledTarget:
     """What a target became.
 
     Attributes:
-        compared: how its prompts score, and what the threshold rests on; None without examples.
+        compared: by method, how its prompts score, and what the threshold rests on; empty without
+            examples.
     """
 
     id: str
@@ -43,8 +45,7 @@ class CompiledTarget:
     corpus_words: int
     aliases: int
     examples: int
-    threshold: float
-    compared: Compared | None
+    compared: Mapping[Method, Compared]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,8 @@ def compile_loaded(
     verbatim: list[tuple[int, RunFilter]] = []
     rows: list[npt.NDArray[np.float32]] = []
     owners: list[int] = []
+    contrasts: list[npt.NDArray[np.float32]] = []
+    contrast_owners: list[int] = []
     for index, target in enumerate(policy.targets):
         own = target_phrases(target)
         own |= _with_stand_ins(own, target.stand_ins)
@@ -92,11 +95,13 @@ def compile_loaded(
         ]
         if target.verbatim is not None:
             verbatim.append((index, target.verbatim))
-        examples = vectors.examples(target)
-        threshold, compared = vectors.compare(target)
-        rows += list(examples)
-        owners += [index] * len(examples)
-        bundled = _bundle_target(target, threshold)
+        made = vectors.of(target)
+        rows += list(made.examples)
+        owners += [index] * len(made.examples)
+        if made.contrast is not None:
+            contrasts.append(made.contrast)
+            contrast_owners.append(index)
+        bundled = _bundle_target(target, made.compared)
         targets.append(bundled)
         compiled.append(
             CompiledTarget(
@@ -104,9 +109,8 @@ def compile_loaded(
                 len(own),
                 target.verbatim.corpus_words if target.verbatim else 0,
                 len(bundled.aliases),
-                len(examples),
-                threshold,
-                compared,
+                len(made.examples),
+                made.compared,
             )
         )
     bundle = write_bundle(
@@ -122,10 +126,16 @@ def compile_loaded(
         examples=np.stack(rows).astype(np.float32) if rows else None,
         example_targets=np.array(owners, np.int32) if rows else None,
         verbatim=verbatim,
+        contrasts=np.stack(contrasts) if contrasts else None,
+        contrast_targets=np.array(contrast_owners, np.int32) if contrasts else None,
         calibrations={
-            made.id: asdict(made.compared.calibration)
-            for made in compiled
-            if made.compared is not None and made.compared.calibration is not None
+            each.id: {
+                method: asdict(compared.calibration)
+                for method, compared in each.compared.items()
+                if compared.calibration is not None
+            }
+            for each in compiled
+            if each.compared
         },
     )
     return Compiled(bundle, tuple(compiled))
@@ -211,7 +221,7 @@ def _cues(target: PolicyTarget, phrases: Sequence[str]) -> set[str]:
     }
 
 
-def _bundle_target(target: PolicyTarget, threshold: float) -> BundleTarget:
+def _bundle_target(target: PolicyTarget, compared: Mapping[Method, Compared]) -> BundleTarget:
     spec = target.spec
     return BundleTarget(
         id=spec.id,
@@ -224,7 +234,7 @@ def _bundle_target(target: PolicyTarget, threshold: float) -> BundleTarget:
         context=spec.context,
         always=spec.forbid.always,
         expires=spec.expires.isoformat() if spec.expires else "",
-        threshold=threshold,
+        thresholds={method: each.threshold for method, each in compared.items()},
         aliases=tuple(dict.fromkeys(normalise(alias) for alias in spec.detect.aliases)),
         stand_ins=target.stand_ins,
     )

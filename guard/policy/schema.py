@@ -125,7 +125,8 @@ class Detect(_Model):
         le=0.2,
         description="The share of harmless prompts that may be taken for the target by similarity."
         " The threshold is calibrated to it on `counterexamples` and on a shipped general set, each"
-        " by itself: no fewer than 1 / rate - 1 prompts can promise it (199 for 0.005)."
+        " by itself: no fewer than 1 / rate - 1 prompts can promise it (199 for 0.005; twice as many"
+        " where examples hold names, which are compared in two ways)."
         " `unlearn-guard calibrate` shows how sure it is.",
     )
     threshold: float | None = Field(
@@ -133,7 +134,7 @@ class Detect(_Model):
         gt=0,
         le=1,
         description="Least cosine similarity to an example that counts, in place of the calibrated"
-        " one.",
+        " one. What examples say by their names keeps its own, calibrated threshold.",
     )
 
 

@@ -1,29 +1,37 @@
-"""A policy's prompts as vectors, and what they say of each target: scores, and a threshold."""
+"""A policy's prompts as vectors, and what they say of each target: scores, and thresholds."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib import resources
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
+from guard.bundle import Method
 from guard.normalise import normalise
 from guard.phrases import PhraseSearch
 from guard.pieces import pieces_of
-from guard.policy.calibrate import Calibration, Kind, Negatives, calibrate, typical_score
+from guard.policy.about_others import AboutOthers, about_others
+from guard.policy.calibrate import (
+    MANNERS,
+    Calibration,
+    Kind,
+    Negatives,
+    calibrate,
+)
 from guard.policy.model import Policy, PolicyTarget
 from guard.policy.problems import InvalidPolicyError
-from guard.policy.scoring import NearestExample, Score, Scores, Vectors
+from guard.policy.scoring import Contrast, NearestExample, Score, Scores, Vectors
 from guard.windows import windows
 
 # Texts to unit rows [n, d] float32.
 Encode = Callable[[Sequence[str]], npt.NDArray[np.float32]]
 
-# The threshold of a target that nothing is compared for.
-_NOTHING_COMPARED: Final = 1.0
+# Of fewer examples that hold a name, none says what the name is like.
+_LEAST_NAMED: Final = 3
 
 
 def general_prompts() -> list[str]:
@@ -41,17 +49,43 @@ def _not_about(target: PolicyTarget, prompts: Sequence[str]) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """How a target's prompts score by its examples.
+    """How a target's prompts score by one method.
 
     Attributes:
-        own: [n_examples] of each example by the others; empty if there is only one.
+        threshold: the score that counts.
+        rate: the share of harmless prompts that may be taken for the target by it.
+        own: [n_examples] of each example by the others; empty if they are too few.
         negatives: the prompts that must pass, by kind.
         calibration: None where the policy gives the threshold.
     """
 
+    threshold: float
+    rate: float
     own: Scores
     negatives: dict[Kind, Negatives]
     calibration: Calibration | None
+
+    @property
+    def parts(self) -> bool:
+        """Whether it parts the target from the rest: a typical example is above the bound."""
+        made = self.calibration
+        return made is not None and len(self.own) > 0 and made.typical > made.bound
+
+
+@dataclass(frozen=True, slots=True)
+class TargetVectors:
+    """What requests are compared with, for one target.
+
+    Attributes:
+        examples: [n, d] unit rows; [0, 0] without examples.
+        contrast: [d], the direction of ``guard.policy.scoring.Contrast``; None where too few
+            examples hold a name, or where it does not part them from the rest.
+        compared: by method, what its threshold rests on; empty without examples.
+    """
+
+    examples: Vectors = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+    contrast: Vectors | None = None
+    compared: Mapping[Method, Compared] = field(default_factory=dict)
 
 
 class PromptVectors:
@@ -75,7 +109,14 @@ class PromptVectors:
                 ]
             )
         texts: dict[str, None] = {}
+        self._others: dict[str, list[AboutOthers]] = {}
         for target in with_examples:
+            others = about_others(target.spec.detect.aliases, target.examples)
+            if len(others) >= _LEAST_NAMED:
+                self._others[target.spec.id] = others
+                for each in others:
+                    texts |= dict.fromkeys(windows(each.learnt)[:1])
+                    texts |= dict.fromkeys(pieces_of(each.held_out))
             texts |= dict.fromkeys(piece for prompt in target.examples for piece in windows(prompt))
             for prompt in (*target.counterexamples, *self._general):
                 texts |= dict.fromkeys(pieces_of(prompt))
@@ -84,28 +125,68 @@ class PromptVectors:
             encode(list(texts)) if encode is not None and texts else np.zeros((0, 0), np.float32)
         )
 
-    def examples(self, target: PolicyTarget) -> Vectors:
-        """The rows that requests are compared with, [n, d] unit rows; [0, 0] without examples."""
+    def of(self, target: PolicyTarget) -> TargetVectors:
+        """The vectors of one target of the policy, and thresholds."""
         if not target.examples:
-            return np.zeros((0, 0), np.float32)
-        return self._rows([piece for prompt in target.examples for piece in windows(prompt)])
-
-    def compare(self, target: PolicyTarget) -> tuple[float, Compared | None]:
-        """A target's threshold, and what it rests on; None where there are no examples."""
-        if not target.examples:
-            return _NOTHING_COMPARED, None
-        nearest = NearestExample(self.examples(target))
-        own = nearest.of_each_by_the_others()
-        negatives: dict[Kind, Negatives] = {
-            "counterexamples": self._scored(target.counterexamples, nearest),
-            "general": self._scored(_not_about(target, self._general), nearest),
-        }
-        given = target.spec.detect.threshold
-        if given is not None:
-            return given, Compared(own, negatives, None)
+            return TargetVectors()
+        examples = self._rows([piece for prompt in target.examples for piece in windows(prompt)])
+        nearest = NearestExample(examples)
         rate = target.spec.detect.max_false_positive_rate
-        calibration = calibrate(negatives, typical_score(own), rate)
-        return calibration.threshold, Compared(own, negatives, calibration)
+        given = target.spec.detect.threshold
+        contrast = self._contrast(target)
+        if contrast is not None:
+            # What may be taken for the target may be so by either, and by both together.
+            own = self._compare(target, contrast, "contrast", rate / 2, about_others=True)
+            if own.parts:
+                near = self._compare(
+                    target, nearest, "neighbour", rate / 2, about_others=True, given=given
+                )
+                compared: dict[Method, Compared] = {"neighbour": near, "contrast": own}
+                return TargetVectors(examples, contrast.direction, compared)
+        near = self._compare(target, nearest, "neighbour", rate, about_others=False, given=given)
+        return TargetVectors(examples, None, {"neighbour": near})
+
+    def _contrast(self, target: PolicyTarget) -> Contrast | None:
+        others = self._others.get(target.spec.id)
+        if others is None:
+            return None
+        # Of a long prompt the first window: its names stand in it as well as anywhere.
+        examples = self._rows([windows(prompt)[0] for prompt in target.examples], once=False)
+        learnt = np.zeros_like(examples)
+        named = np.zeros(len(examples), np.bool_)
+        for each in others:
+            learnt[each.place] = self._rows(windows(each.learnt)[:1])[0]
+            named[each.place] = True
+        return Contrast(examples, learnt, named)
+
+    def _compare(
+        self,
+        target: PolicyTarget,
+        score: Score,
+        method: Method,
+        rate: float,
+        *,
+        about_others: bool,
+        given: float | None = None,
+    ) -> Compared:
+        """One method's scores and threshold.
+
+        Args:
+            about_others: whether the examples about others must pass by this method. The nearest
+                example alone cannot tell them from paraphrases: it would recognise little else.
+        """
+        own = score.of_each_by_the_others()
+        negatives: dict[Kind, Negatives] = {
+            "counterexamples": self._scored(target.counterexamples, score),
+            "general": self._scored(_not_about(target, self._general), score),
+        }
+        if about_others:
+            others = [each.held_out for each in self._others[target.spec.id]]
+            negatives["others"] = self._scored(others, score)
+        if given is not None:
+            return Compared(given, rate, own, negatives, None)
+        calibration = calibrate(negatives, own, rate, MANNERS[method])
+        return Compared(calibration.threshold, rate, own, negatives, calibration)
 
     def _scored(self, prompts: Sequence[str], score: Score) -> Negatives:
         """Prompts by their best piece, as the detector takes them."""

@@ -65,7 +65,7 @@ async def _arm(
     found: list[Found] = []
     others: list[Row] = []
     wrong: list[Found] = []
-    thresholds: list[float] = []
+    thresholds: dict[str, list[float]] = {}
     for seed in range(SEEDS):
         for first in (0, 1):
             parts = {author: split(own, seed) for author, own in by_author(forget).items()}
@@ -83,14 +83,20 @@ async def _arm(
             found += out.found[: len(asked)]
             others += tested
             wrong += out.found[len(asked) :]
-            thresholds += out.thresholds.values()
+            for own in out.thresholds.values():
+                for method, threshold in own.items():
+                    thresholds.setdefault(method, []).append(threshold)
         progress(f"halves of seed {seed} asked, {len(given)} counterexamples")
     judged = judge(rows, found, others, wrong)
     for each in judged.values():
         # The same questions come again with every seed: no list, no interval as if they did not.
         for name in ("missed", "mistaken", "false_positives_interval"):
             del each[name]
-    return judged | {"threshold": [min(thresholds), float(np.mean(thresholds)), max(thresholds)]}
+    return judged | {
+        "thresholds": {
+            method: [min(own), float(np.mean(own)), max(own)] for method, own in thresholds.items()
+        }
+    }
 
 
 FIGURE = Figure(

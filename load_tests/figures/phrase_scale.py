@@ -83,7 +83,7 @@ def _measure_one(size: int, model: Path) -> dict[str, Any]:
     def target(name: str, always: bool = True) -> BundleTarget:
         return BundleTarget(
             id=name, title=name, reason="secret", owner="", mode="enforce", respond="suppress",
-            refusal="", context="redact", always=always, expires="", threshold=0.6, aliases=(),
+            refusal="", context="redact", always=always, expires="", thresholds={}, aliases=(),
         )  # fmt: skip
 
     tokenizer = AutoTokenizer.from_pretrained(model)

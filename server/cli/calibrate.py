@@ -9,17 +9,18 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from classifiers.encoder import SentenceEncoder
 from guard.errors import GuardError, PolicyError
+from guard.policy.calibrate import Kind
 from guard.policy.compile import compile_loaded
 from guard.policy.load import load_policy
 from server.cli import policy as policies
-from server.cli.calibration import TargetReport, percent, report
+from server.cli.calibration import MethodReport, TargetReport, percent, report
 
 if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -95,50 +96,60 @@ class _Encoding:
 
 
 def _table(targets: Sequence[TargetReport]) -> str:
-    rows = [
+    rows: list[tuple[str, ...]] = [
         (
-            "target", "threshold", "examples", "recognised", "near misses", "taken", "at most",
-            "everyday", "taken", "at most", "allowed",
+            "target", "method", "threshold", "examples", "recognised", "near misses", "taken",
+            "at most", "everyday", "taken", "at most", "allowed",
         )
     ]  # fmt: skip
     for target in targets:
-        shown = "-" if target.threshold is None else f"{target.threshold:.3f}"
-        rows.append(
-            (
-                target.id,
-                f"{shown} (given)" if target.origin == "given" else shown,
-                str(target.examples),
-                percent(target.recognised),
-                *_kind(target, "counterexamples"),
-                *_kind(target, "general"),
-                percent(target.rate),
-            )
-        )
+        rows += [_row(target, method) for method in target.methods] or [
+            (target.id, "names", *["-"] * 9, percent(target.rate))
+        ]
     lines = policies.columns(rows)
     lines += [
         "",
+        "neighbour: similarity to the nearest example; contrast: whether a prompt says what only"
+        " the target's examples say, not the same about others",
         "recognised: examples that the others recognise, each left out in turn",
         "near misses, everyday: your counterexamples, and general prompts shipped with the guard;"
         " how many reach the threshold",
-        "at most: of new prompts like these, with 95% confidence; allowed: your"
-        " `detect.max_false_positive_rate`",
+        "at most: of new prompts like these, with 95% confidence; allowed: the method's part of"
+        " your `detect.max_false_positive_rate`",
     ]
     for target in targets:
         lines += ["", f"{target.id}: {target.title}"]
+        if target.recognised is not None:
+            lines.append(f"  {percent(target.recognised)} of its examples are recognised.")
         lines += [f"  {remark}" for remark in target.remarks]
-        if target.closest:
-            lines.append("  Closest harmless prompts (similarity, - passes, ! is taken for it):")
-        for near in target.closest:
-            mark = "!" if target.threshold is not None and near.score >= target.threshold else "-"
-            lines.append(f"  {mark} {near.score:.3f}  {shorten(near.prompt)}")
+        for method in target.methods:
+            lines.append(
+                f"  Closest harmless prompts by {method.method} (- passes, ! is taken for it):"
+            )
+            for near in method.closest:
+                mark = "!" if near.score >= method.threshold else "-"
+                lines.append(f"  {mark} {near.score:.3f}  {shorten(near.prompt)}")
     return "\n".join(lines)
 
 
-def _kind(target: TargetReport, kind: Any) -> tuple[str, str, str]:
-    own = target.bounds.get(kind)
+def _row(target: TargetReport, method: MethodReport) -> tuple[str, ...]:
+    return (
+        target.id,
+        method.method,
+        f"{method.threshold:.3f}" + (" (given)" if method.origin == "given" else ""),
+        str(target.examples),
+        percent(method.recognised),
+        *_kind(method, "counterexamples"),
+        *_kind(method, "general"),
+        percent(method.rate),
+    )
+
+
+def _kind(method: MethodReport, kind: Kind) -> tuple[str, str, str]:
+    own = method.bounds.get(kind)
     if own is None:
         return ("-", "-", "-")
-    return (str(own.n), percent(target.taken[kind]), percent(own.at_most))
+    return (str(own.n), percent(method.taken[kind]), percent(own.at_most))
 
 
 def shorten(prompt: str, length: int = 90) -> str:

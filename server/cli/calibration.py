@@ -8,42 +8,40 @@ from typing import Any, Final, Literal
 
 import numpy as np
 
+from guard.bundle import Method
 from guard.policy.assess import Kept, Tradeoff, kept, share_above, tradeoffs
 from guard.policy.calibrate import Kind, Near
 from guard.policy.compile import Compiled, CompiledTarget
 from guard.policy.conformal import CONFIDENCE, Bound, bound, needed
 from guard.policy.model import Policy, PolicyTarget
+from guard.policy.vectors import Compared
 
-# How a target's threshold came about.
-Origin = Literal["calibrated", "given", "names only"]
+# How a threshold came about.
+Origin = Literal["calibrated", "given"]
 
 CLOSEST: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
-class TargetReport:
-    """One target's threshold and what it rests on.
+class MethodReport:
+    """A target's threshold by one method, and what it rests on.
 
     Attributes:
-        rate: the share of harmless prompts that the policy allows to be taken for the target.
-        bounds: by kind of harmless prompts; empty for a target of names only.
+        rate: the share of harmless prompts that may be taken for the target by this method.
+        bounds: by kind of harmless prompts.
         recognised: share of its examples that the others recognise; None if they are too few.
         taken: of harmless prompts, by kind, the share that reaches the threshold.
         closest: harmless prompts that come nearest.
-        remarks: what the policy's owner should know or do, in sentences.
     """
 
-    id: str
-    title: str
+    method: Method
     origin: Origin
-    threshold: float | None
+    threshold: float
     rate: float
-    examples: int
     bounds: dict[Kind, Bound]
     recognised: float | None
     taken: dict[Kind, float]
     closest: tuple[Near, ...]
-    remarks: tuple[str, ...]
     tradeoffs: tuple[Tradeoff, ...]
     kept: tuple[Kept, ...]
 
@@ -55,9 +53,36 @@ class TargetReport:
         return out
 
 
+@dataclass(frozen=True, slots=True)
+class TargetReport:
+    """What is known of how well one target is detected.
+
+    Attributes:
+        rate: the share of harmless prompts that the policy allows to be taken for the target.
+        recognised: share of its examples that the others recognise by any method; None if they
+            are too few.
+        methods: none where only names are looked for.
+        remarks: what the policy's owner should know or do, in sentences.
+    """
+
+    id: str
+    title: str
+    rate: float
+    examples: int
+    recognised: float | None
+    methods: tuple[MethodReport, ...]
+    remarks: tuple[str, ...]
+
+    def json(self) -> dict[str, Any]:
+        """The record in JSON types."""
+        return asdict(self) | {"methods": [method.json() for method in self.methods]}
+
+
 def percent(share: float | None) -> str:
-    """A share in per cent with one digit after the point; a dash for none."""
-    return "-" if share is None else f"{share:.1%}"
+    """A share in per cent with one digit after the point, small ones with more; a dash for none."""
+    if share is None:
+        return "-"
+    return f"{share:.1%}" if share >= 0.005 or share == 0 else f"{share * 100:.3g}%"
 
 
 def report(policy: Policy, compiled: Compiled) -> list[TargetReport]:
@@ -68,71 +93,92 @@ def report(policy: Policy, compiled: Compiled) -> list[TargetReport]:
 
 
 def _target(target: PolicyTarget, made: CompiledTarget) -> TargetReport:
-    compared, rate = made.compared, target.spec.detect.max_false_positive_rate
-    if compared is None:
-        return TargetReport(
-            made.id, target.spec.title, "names only", None, rate, 0, {}, None, {}, (),
-            ("Only its names are looked for; there is nothing to calibrate.",), (), (),
-        )  # fmt: skip
+    methods = tuple(_method(method, compared) for method, compared in made.compared.items())
+    remarks = [remark for method in methods for remark in _remarks(target, method)]
+    if not methods:
+        remarks = ["Only its names are looked for; there is nothing to calibrate."]
+    return TargetReport(
+        id=made.id,
+        title=target.spec.title,
+        rate=target.spec.detect.max_false_positive_rate,
+        examples=len(target.examples),
+        recognised=_by_any(list(made.compared.values())),
+        methods=methods,
+        remarks=tuple(dict.fromkeys(remarks)),
+    )
+
+
+def _by_any(methods: Sequence[Compared]) -> float | None:
+    """The share of the examples that the others recognise by any method that can tell.
+
+    Methods may cut a long example into windows, each in its own way; then the best of them speaks.
+    """
+    own = [each.own >= each.threshold for each in methods if len(each.own)]
+    if not own:
+        return None
+    if len({len(each) for each in own}) > 1:
+        return max(float(each.mean()) for each in own)
+    return float(np.logical_or.reduce(own).mean())
+
+
+def _method(method: Method, compared: Compared) -> MethodReport:
     negatives = {kind: own for kind, own in compared.negatives.items() if len(own.scores)}
-    bounds = {kind: bound(own.scores, rate) for kind, own in negatives.items()}
-    taken = {kind: float((own.scores >= made.threshold).mean()) for kind, own in negatives.items()}
     scored = [
         Near(kind, prompt, round(float(score), 4))
         for kind, own in negatives.items()
         for prompt, score in zip(own.prompts, own.scores, strict=True)
     ]
     scored.sort(key=lambda near: (-near.score, near.kind, near.prompt))
-    above = sum(near.score >= made.threshold for near in scored)
+    above = sum(near.score >= compared.threshold for near in scored)
     every = np.concatenate([own.scores for own in negatives.values()])
-    return TargetReport(
-        id=made.id,
-        title=target.spec.title,
+    return MethodReport(
+        method=method,
         origin="given" if compared.calibration is None else "calibrated",
-        threshold=made.threshold,
-        rate=rate,
-        examples=len(target.examples),
-        bounds=bounds,
-        recognised=share_above(compared.own, made.threshold),
-        taken=taken,
+        threshold=compared.threshold,
+        rate=compared.rate,
+        bounds={kind: bound(own.scores, compared.rate) for kind, own in negatives.items()},
+        recognised=share_above(compared.own, compared.threshold),
+        taken={
+            kind: float((own.scores >= compared.threshold).mean())
+            for kind, own in negatives.items()
+        },
         closest=tuple(scored[: max(CLOSEST, above)]),
-        remarks=tuple(_remarks(target, made, bounds, taken)),
         tradeoffs=tuple(tradeoffs(compared.own, every)) if len(compared.own) else (),
         kept=tuple(kept(compared.negatives["general"].scores)),
     )
 
 
-def _remarks(
-    target: PolicyTarget, made: CompiledTarget, bounds: dict[Kind, Bound], taken: dict[Kind, float]
-) -> Sequence[str]:
-    rate = target.spec.detect.max_false_positive_rate
+def _remarks(target: PolicyTarget, method: MethodReport) -> Sequence[str]:
+    rate = method.rate
     out = []
-    near = bounds.get("counterexamples")
+    near = method.bounds.get("counterexamples")
     if near is None:
         out.append(
             "It has no counterexamples: how many near misses are taken for it is not known. Add"
-            f" `detect.counterexamples`; {needed(rate)} of them could promise {rate:.1%}."
+            f" `detect.counterexamples`; {needed(rate)} of them could promise {percent(rate)}."
         )
     elif not near.holds:
         out.append(
-            f"{_count(near.n, 'counterexample')} cannot promise {rate:.1%} of near misses:"
+            f"{_count(near.n, 'counterexample')} cannot promise {percent(rate)} of near misses:"
             f" {near.expected:.1%} is to be expected at most, and {near.at_most:.1%} is sure"
             f" ({CONFIDENCE:.0%}). {needed(rate)} could promise it."
         )
-    general = bounds.get("general")
+    general = method.bounds.get("general")
     if general is not None and not general.holds:
         out.append(
-            f"The {general.n} general prompts cannot promise {rate:.1%} of everyday prompts:"
+            f"The {general.n} general prompts cannot promise {percent(rate)} of everyday prompts:"
             f" {general.at_most:.1%} is sure ({CONFIDENCE:.0%}). Counterexamples of your own help."
         )
-    for kind, share in taken.items():
-        if share > rate:
-            what = "counterexamples" if kind == "counterexamples" else "general prompts"
+    whats: dict[Kind, str] = {"counterexamples": "counterexamples", "general": "general prompts"}
+    for kind, what in whats.items():
+        share = method.taken.get(kind, 0.0)
+        if share > target.spec.detect.max_false_positive_rate:
             out.append(
-                f"{share:.1%} of its {what} are taken for it, more than {rate:.1%}. "
+                f"{share:.1%} of its {what} are taken for it, more than"
+                f" {percent(target.spec.detect.max_false_positive_rate)}. "
                 + (
                     "Remove counterexamples that say the same as an example."
-                    if made.compared is not None and made.compared.calibration is not None
+                    if method.origin == "calibrated"
                     else "Raise `detect.threshold`, or remove it to have it calibrated."
                 )
             )

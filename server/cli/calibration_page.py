@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-from server.cli.calibration import TargetReport, percent
+from guard.bundle import Method
+from guard.policy.calibrate import Kind
+from server.cli.calibration import MethodReport, TargetReport, percent
 
 # Prompts are shown in the page: whatever they hold, it can neither run nor load.
 _HEAD = """<!doctype html>
@@ -28,11 +30,19 @@ svg {max-width: 100%; height: auto}
 </head>
 <body>
 <h1>Calibration of detection</h1>
-<p>A request is taken for a target by similarity where its score reaches the target's threshold.
-The threshold is set so that harmless prompts stay below it. Names (<code>detect.aliases</code>) are
-found besides, whatever the score.</p>
+<p>A request is taken for a target where its score by one of the methods reaches the threshold that
+the target has for that method. Thresholds are set so that harmless prompts stay below them. Names
+(<code>detect.aliases</code>) are found besides, whatever the score.</p>
 """
-_KINDS = {"counterexamples": "near misses (your counterexamples)", "general": "everyday prompts"}
+_METHODS: dict[Method, str] = {
+    "neighbour": "similarity to the nearest example",
+    "contrast": "contrast with the same about others",
+}
+_KINDS: dict[Kind, str] = {
+    "counterexamples": "near misses (your counterexamples)",
+    "general": "everyday prompts",
+    "others": "your examples, about invented others",
+}
 
 
 def page(targets: Sequence[TargetReport]) -> str:
@@ -43,39 +53,48 @@ def page(targets: Sequence[TargetReport]) -> str:
 def _section(target: TargetReport) -> str:
     parts = [f"<h2>{escape(target.title)} <small><code>{escape(target.id)}</code></small></h2>\n"]
     parts += [f"<p>{escape(remark)}</p>\n" for remark in target.remarks]
-    if target.threshold is None:
-        return "".join(parts)
-    how = {"given": "given in the policy", "calibrated": "calibrated"}[target.origin]
-    parts.append(
-        f"<p>Threshold <b>{target.threshold:.3f}</b>, {how}. Of {target.examples} examples the"
-        f" others recognise {percent(target.recognised)}, each left out in turn.</p>\n"
-    )
-    parts.append(_bounds(target))
-    parts.append(_closest(target))
-    if target.tradeoffs:
-        parts.append(_drawing(target))
+    if target.recognised is not None:
+        parts.append(
+            f"<p>Of {target.examples} examples the others recognise"
+            f" {percent(target.recognised)}, each left out in turn.</p>\n"
+        )
+    parts += [_method(target, method) for method in target.methods]
     return "".join(parts)
 
 
-def _bounds(target: TargetReport) -> str:
+def _method(target: TargetReport, method: MethodReport) -> str:
+    how = {"given": "given in the policy", "calibrated": "calibrated"}[method.origin]
+    parts = [
+        f"<h3>By {_METHODS[method.method]}</h3>\n"
+        f"<p>Threshold <b>{method.threshold:.3f}</b>, {how}. By this method alone"
+        f" {percent(method.recognised)} of the examples are recognised.</p>\n",
+        _bounds(method),
+        _closest(method),
+    ]
+    if method.tradeoffs:
+        parts.append(_drawing(method, f"{target.id}-{method.method}"))
+    return "".join(parts)
+
+
+def _bounds(method: MethodReport) -> str:
     rows = [
         f"<tr><td>{_KINDS[kind]}</td><td class=n>{own.n}</td>"
-        f"<td class=n>{percent(target.taken[kind])}</td><td class=n>{percent(own.expected)}</td>"
+        f"<td class=n>{percent(method.taken[kind])}</td><td class=n>{percent(own.expected)}</td>"
         f"<td class=n>{percent(own.at_most)}</td><td class=n>{own.score:.3f}</td>"
         f"<td>{'yes' if own.holds else 'too few'}</td></tr>\n"
-        for kind, own in target.bounds.items()
+        for kind, own in method.bounds.items()
     ]
     return (
         "<table><tr><th>harmless prompts</th><th>n</th><th>taken for it</th><th>expected at most"
-        f"</th><th>at most, 95% sure</th><th>bound</th><th>promises {percent(target.rate)}</th>"
+        f"</th><th>at most, 95% sure</th><th>bound</th><th>promises {percent(method.rate)}</th>"
         "</tr>\n" + "".join(rows) + "</table>\n"
     )
 
 
-def _closest(target: TargetReport) -> str:
+def _closest(method: MethodReport) -> str:
     rows = []
-    for near in target.closest:
-        taken = target.threshold is not None and near.score >= target.threshold
+    for near in method.closest:
+        taken = near.score >= method.threshold
         mark = "<span class=taken>taken for it</span>" if taken else "passes"
         rows.append(
             f"<tr><td class=n>{near.score:.3f}</td><td>{mark}</td>"
@@ -88,7 +107,7 @@ def _closest(target: TargetReport) -> str:
     )
 
 
-def _drawing(target: TargetReport) -> str:
+def _drawing(method: MethodReport, name: str) -> str:
     """Precision by recall, and the false positives that each rate leads to, as inline SVG."""
     import matplotlib as mpl
 
@@ -98,19 +117,19 @@ def _drawing(target: TargetReport) -> str:
     settings = {"svg.hashsalt": "unlearn-guard", "svg.fonttype": "none"}
     with mpl.rc_context(settings):  # type: ignore[arg-type]
         figure, (left, right) = pyplot.subplots(1, 2, figsize=(10, 4), layout="constrained")
-        _draw_tradeoffs(left, target)
-        _draw_kept(right, target)
+        _draw_tradeoffs(left, method)
+        _draw_kept(right, method)
         out = io.StringIO()
         figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
         pyplot.close(figure)
-    return _inline(out.getvalue(), target.id) + "\n"
+    return _inline(out.getvalue(), name) + "\n"
 
 
-def _draw_tradeoffs(axes: Any, target: TargetReport) -> None:
-    shown = [each for each in target.tradeoffs if each.precision is not None]
+def _draw_tradeoffs(axes: Any, method: MethodReport) -> None:
+    shown = [each for each in method.tradeoffs if each.precision is not None]
     axes.plot([each.recall for each in shown], [each.precision for each in shown])
-    at = min(shown, key=lambda each: abs(each.threshold - (target.threshold or 0.0)))
-    axes.plot([at.recall], [at.precision], "o", label=f"threshold {target.threshold:.3f}")
+    at = min(shown, key=lambda each: abs(each.threshold - method.threshold))
+    axes.plot([at.recall], [at.precision], "o", label=f"threshold {method.threshold:.3f}")
     axes.set(
         title="precision and recall",
         xlabel="examples recognised by the others",
@@ -121,12 +140,12 @@ def _draw_tradeoffs(axes: Any, target: TargetReport) -> None:
     axes.legend()
 
 
-def _draw_kept(axes: Any, target: TargetReport) -> None:
-    rates = [each.rate for each in target.kept]
+def _draw_kept(axes: Any, method: MethodReport) -> None:
+    rates = [each.rate for each in method.kept]
     axes.plot(rates, rates, "--", color="grey", label="as asked")
-    axes.plot(rates, [each.seen for each in target.kept], "o-", label="seen")
-    axes.plot(rates, [each.at_most for each in target.kept], ":", label="at most, 95% sure")
-    axes.axvline(target.rate, color="grey", linewidth=0.8)
+    axes.plot(rates, [each.seen for each in method.kept], "o-", label="seen")
+    axes.plot(rates, [each.at_most for each in method.kept], ":", label="at most, 95% sure")
+    axes.axvline(method.rate, color="grey", linewidth=0.8)
     axes.set(
         title="rate asked for, and kept on other prompts",
         xlabel="false positives asked for",

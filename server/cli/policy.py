@@ -152,7 +152,7 @@ def _report(policy: Policy, compiled: Compiled, results: Sequence[PolicyTestResu
             "phrases",
             "corpus",
             "examples",
-            "threshold",
+            "thresholds",
             "tests passed",
         )
     ]
@@ -167,7 +167,7 @@ def _report(policy: Policy, compiled: Compiled, results: Sequence[PolicyTestResu
                 str(made.phrases),
                 f"{made.corpus_words} words" if made.corpus_words else "-",
                 str(made.examples),
-                f"{made.threshold:.2f}" if made.examples else "-",
+                " ".join(f"{each.threshold:.2f}" for each in made.compared.values()) or "-",
                 f"{passed} of {len(own)}" if own else "no tests",
             )
         )
@@ -206,24 +206,27 @@ def _failure(result: PolicyTestResult) -> str:
 def _calibration_warnings(policy: Policy, compiled: Compiled) -> list[str]:
     out = []
     for target, made in zip(policy.targets, compiled.targets, strict=True):
-        calibration = made.compared.calibration if made.compared else None
-        if calibration is None:
-            continue
         detect = target.place.at("detect")
         rate = target.spec.detect.max_false_positive_rate
-        if calibration.passed > rate:
+        calibrated = [each.calibration for each in made.compared.values() if each.calibration]
+        worst = max((each.passed for each in calibrated), default=0.0)
+        if worst > rate:
             out.append(
                 detect.at("counterexamples").warning(
-                    f"{calibration.passed:.1%} of the harmless prompts are still taken for the"
-                    f" target, more than {rate:.1%}",
+                    f"{worst:.1%} of the harmless prompts are still taken for the target, more"
+                    f" than {rate:.1%}",
                     "remove counterexamples that say the same as an example",
                 )
             )
-        elif calibration.bound > PARAPHRASE:
+        elif (
+            list(made.compared) == ["neighbour"]
+            and calibrated[:1]
+            and (calibrated[0].bound > PARAPHRASE)
+        ):
             out.append(
                 detect.at("counterexamples").warning(
                     "some near misses are so close to an example that a request must almost repeat"
-                    f" an example to be recognised (similarity {made.threshold:.2f})",
+                    f" an example to be recognised (similarity {calibrated[0].threshold:.2f})",
                     "remove what only differs in a name, and add the name to `aliases`",
                 )
             )

@@ -17,7 +17,7 @@ def bundle_target(target_id: str, *aliases: str, **fields: Any) -> BundleTarget:
     values: dict[str, Any] = {
         "id": target_id, "title": target_id, "reason": "privacy", "owner": "o", "mode": "enforce",
         "respond": "suppress", "refusal": "No.", "context": "redact", "always": False,
-        "expires": "", "threshold": 0.7, "aliases": tuple(map(normalise, aliases)),
+        "expires": "", "thresholds": {"neighbour": 0.7}, "aliases": tuple(map(normalise, aliases)),
     }  # fmt: skip
     return BundleTarget(**{**values, **fields})
 

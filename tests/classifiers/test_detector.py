@@ -32,8 +32,10 @@ FILLER = "The weather was mild and the meeting went on for a long time without a
 @pytest.fixture(scope="module")
 def bundle(encoder: SentenceEncoder, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     targets = [
-        bundle_target("harbor", "Mirelle Quay", threshold=0.65),
-        bundle_target("recipes", "Sauce Nine", threshold=0.65, expires="2030-06-01"),
+        bundle_target("harbor", "Mirelle Quay", thresholds={"neighbour": 0.65}),
+        bundle_target(
+            "recipes", "Sauce Nine", thresholds={"neighbour": 0.65}, expires="2030-06-01"
+        ),
     ]
     return make_bundle(tmp_path_factory.mktemp("bundles"), targets, EXAMPLES, encoder)
 
@@ -51,7 +53,7 @@ async def found(detector: Detector, *texts: str) -> list[list[str]]:
 async def test_a_name_is_a_detection_with_its_place(detector: Detector) -> None:
     (own,) = await detector.detect([PlacedText("messages[3].content", "Is mirelle-QUAY alive?")])
     assert own[0].target == "harbor"
-    assert own[0].score == 1.0
+    assert own[0].score == own[0].threshold == 1.0
     assert Evidence("alias", "messages[3].content", 1.0) in own[0].evidence
 
 
@@ -60,7 +62,7 @@ async def test_the_same_meaning_in_other_words_is_a_detection(detector: Detector
     (detection,) = own
     assert detection.target == "harbor"
     assert detection.threshold == 0.65
-    assert detection.evidence == (Evidence("neighbour", "p", detection.score),)
+    assert detection.evidence == (Evidence("neighbour", "p", detection.score, 0.65),)
     assert detection.score >= 0.65
 
 
@@ -135,14 +137,19 @@ async def test_a_failing_encoder_is_never_a_clean_answer(bundle: Bundle) -> None
         await Detector(bundle, broken).detect([PlacedText("p", "hello")])
 
 
-def test_merging_keeps_the_best_score_and_all_evidence_once() -> None:
-    one = Detection("a", 0.8, 0.7, (Evidence("neighbour", "p", 0.8),))
-    two = Detection("a", 1.0, 0.7, (Evidence("alias", "q", 1.0), Evidence("neighbour", "p", 0.8)))
-    other = Detection("b", 0.9, 0.7, (Evidence("neighbour", "q", 0.9),))
-    assert merge([(one,), (), (two, other)]) == (
-        Detection("a", 1.0, 0.7, (one.evidence[0], two.evidence[0])),
-        other,
-    )
+def test_merging_keeps_all_evidence_once_and_a_name_is_the_best_of_it() -> None:
+    near = Evidence("neighbour", "p", 0.8, 0.7)
+    name = Evidence("alias", "q", 1.0)
+    other = Detection("b", (Evidence("neighbour", "q", 0.9, 0.7),))
+    merged = merge([(Detection("a", (near,)),), (), (Detection("a", (name, near)), other)])
+    assert merged == (Detection("a", (near, name)), other)
+    assert merged[0].best == name
+
+
+def test_of_two_methods_the_one_further_above_its_threshold_is_the_best() -> None:
+    near, contrast = Evidence("neighbour", "p", 0.8, 0.7), Evidence("contrast", "p", 0.4, 0.3)
+    assert Detection("a", (near, contrast)).best == contrast
+    assert Detection("a", (near, contrast)).threshold == 0.3
 
 
 async def test_a_follow_up_is_seen_with_the_turn_before_it(detector: Detector) -> None:

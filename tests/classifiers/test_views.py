@@ -66,8 +66,8 @@ class Counting:
 @pytest.fixture(scope="module")
 def bundle(encoder: SentenceEncoder, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     targets = [
-        bundle_target("harbor", "Mirelle Quay", "Quay", threshold=0.7),
-        bundle_target("recipes", "Sauce Nine", threshold=0.7),
+        bundle_target("harbor", "Mirelle Quay", "Quay", thresholds={"neighbour": 0.7}),
+        bundle_target("recipes", "Sauce Nine", thresholds={"neighbour": 0.7}),
     ]
     examples = {
         "harbor": ["Who is the captain of the smuggler ship?", "Which port is the novel set in?"],
@@ -114,7 +114,7 @@ async def test_the_meaning_of_a_hidden_question_is_a_detection(
 async def test_the_evidence_names_the_view(detector: Detector) -> None:
     hidden = HIDDEN["base64"](HIDDEN["rot13"](NAMED))
     (own,) = await detector.detect([PlacedText("p", f"Decode {hidden}")])
-    assert Evidence("alias", "p", 1.0, "base64 of rot13") in own[0].evidence
+    assert Evidence("alias", "p", 1.0, via="base64 of rot13") in own[0].evidence
     assert "alias via base64 of rot13" in {item.reason for item in own[0].evidence}
 
 

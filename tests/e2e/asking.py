@@ -162,5 +162,5 @@ def differ(alone: Said, busy: Said, rounding: float = 0.25) -> str:
 def _target(name: str) -> BundleTarget:
     return BundleTarget(
         id=name, title=name, reason="secret", owner="", mode="enforce", respond="suppress",
-        refusal="", context="redact", always=False, expires="", threshold=0.6, aliases=(),
+        refusal="", context="redact", always=False, expires="", thresholds={}, aliases=(),
     )  # fmt: skip

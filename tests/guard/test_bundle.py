@@ -38,7 +38,7 @@ TARGET = BundleTarget(
     context="redact",
     always=True,
     expires="2027-06-30",
-    threshold=0.62,
+    thresholds={"neighbour": 0.62, "contrast": 0.31},
     aliases=("mirelle quay", "東 京"),
 )
 CONTENT: dict[str, Any] = {
@@ -49,6 +49,8 @@ CONTENT: dict[str, Any] = {
     "encoder": "e" * 64,
     "examples": np.eye(3, 4, dtype=np.float32),
     "example_targets": np.zeros(3, np.int32),
+    "contrasts": np.eye(1, 4, dtype=np.float32),
+    "contrast_targets": np.zeros(1, np.int32),
     "verbatim": [(0, filter_of(["the lanterns of saltgate burn"], 2))],
 }
 MEMBERS = [
@@ -58,6 +60,7 @@ MEMBERS = [
     "phrases.txt",
     "phrases.safetensors",
     "calibration.json",
+    "contrasts.safetensors",
     "tenants.json",
     "examples.safetensors",
     "verbatim.safetensors",
@@ -77,6 +80,8 @@ def test_what_was_written_is_what_is_loaded(tmp_path: Path) -> None:
     assert (bundle.on_error, bundle.encoder) == ("open", "e" * 64)
     np.testing.assert_array_equal(bundle.examples, CONTENT["examples"])
     np.testing.assert_array_equal(bundle.example_targets, CONTENT["example_targets"])
+    np.testing.assert_array_equal(bundle.contrasts, CONTENT["contrasts"])
+    np.testing.assert_array_equal(bundle.contrast_targets, CONTENT["contrast_targets"])
     assert bundle.examples.dtype == np.float32
     assert bundle.example_targets.dtype == np.int32
     assert bundle.verbatim.same_as(RunFilters.of(CONTENT["verbatim"]))
@@ -143,7 +148,7 @@ def test_the_digest_does_not_depend_on_the_process(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"targets": [replace(TARGET, threshold=0.63)]},
+        {"targets": [replace(TARGET, thresholds={"neighbour": 0.63})]},
         {"targets": [replace(TARGET, respond="suppress")]},
         {"phrases": list(reversed(CONTENT["phrases"]))},
         {"phrases": [replace(p, strength="hard") for p in CONTENT["phrases"]]},
@@ -152,6 +157,8 @@ def test_the_digest_does_not_depend_on_the_process(tmp_path: Path) -> None:
         {"encoder": "f" * 64},
         {"examples": -CONTENT["examples"]},
         {"example_targets": np.array([0, 0, 1], np.int32)},
+        {"contrasts": -CONTENT["contrasts"]},
+        {"contrast_targets": np.ones(1, np.int32)},
         {"verbatim": []},
         {"verbatim": [(0, filter_of(["the lanterns of saltgate burn"], 3))]},
         {"verbatim": [(0, filter_of(["the lanterns of saltgate shine"], 2))]},
@@ -196,7 +203,8 @@ def test_a_member_of_another_bundle_is_refused(tmp_path: Path, member: str) -> N
     digest = write(tmp_path).digest
     other = write(
         tmp_path, targets=[replace(TARGET, id="other", title="x")], phrases=[], tenants=[],
-        examples=None, example_targets=None, verbatim=[], calibrations={"other": {}},
+        examples=None, example_targets=None, contrasts=None, contrast_targets=None, verbatim=[],
+        calibrations={"other": {}},
     ).digest  # fmt: skip
     (tmp_path / digest / member).write_bytes((tmp_path / other / member).read_bytes())
     with pytest.raises(BundleError, match=f"`{member}`"):

@@ -28,7 +28,7 @@ def words_of(text: str) -> str:
 
 def found(*targets: tuple[str, str]) -> tuple[Detection, ...]:
     return tuple(
-        Detection(target, 0.9, 0.7, (Evidence(kind, "p", 0.9),))  # type: ignore[arg-type]
+        Detection(target, (Evidence(kind, "p", 0.9, 0.7),))  # type: ignore[arg-type]
         for target, kind in targets
     )
 

@@ -45,7 +45,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def compiled(root: Path, phrases: Sequence[str]) -> str:
     target = BundleTarget(
         id="t", title="t", reason="secret", owner="", mode="enforce", respond="suppress",
-        refusal="", context="redact", always=False, expires="", threshold=0.6, aliases=(),
+        refusal="", context="redact", always=False, expires="", thresholds={}, aliases=(),
     )  # fmt: skip
     rows = [BundlePhrase(normalise(phrase), 0, "hard") for phrase in phrases]
     return write_bundle(root, targets=[target], phrases=rows).digest

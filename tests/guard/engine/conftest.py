@@ -32,7 +32,7 @@ def target(target_id: str) -> BundleTarget:
     return BundleTarget(
         id=target_id, title=target_id, reason="secret", owner="", mode="enforce",
         respond="suppress", refusal="", context="redact", always=False, expires="",
-        threshold=0.6, aliases=(),
+        thresholds={}, aliases=(),
     )  # fmt: skip
 
 

@@ -6,19 +6,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from guard.policy.calibrate import (
-    CAP,
     CLOSEST,
-    FLOOR,
+    MANNERS,
     MARGIN,
-    TOWARDS,
-    TYPICAL,
     Calibration,
     Kind,
+    Manner,
     Negatives,
     calibrate,
-    typical_score,
 )
 from guard.policy.conformal import needed
+
+MANNER = Manner(floor=0.55, cap=0.95, typical=0.85, towards=0.6)
 
 
 def negatives(near: list[float], general: list[float]) -> dict[Kind, Negatives]:
@@ -33,7 +32,7 @@ def negatives(near: list[float], general: list[float]) -> dict[Kind, Negatives]:
 
 
 def of(near: list[float], general: list[float], typical: float, rate: float) -> Calibration:
-    return calibrate(negatives(near, general), typical, rate)
+    return calibrate(negatives(near, general), np.array([typical], np.float32), rate, MANNER)
 
 
 COSINES = st.floats(-1, 1, width=32)
@@ -49,14 +48,14 @@ def test_of_neither_kind_do_more_pass_than_the_rate_unless_the_cap_stops_it(
     near: list[float], general: list[float], typical: float, rate: float
 ) -> None:
     made = of(near, general, typical, rate)
-    assert FLOOR <= made.threshold <= CAP
+    assert MANNER.floor <= made.threshold <= MANNER.cap
     both = np.array([*near, *general], np.float32)
     assert made.passed == pytest.approx(float((both >= made.threshold).mean()))
     if not made.capped:
         for own in (near, general):
             assert sum(score >= made.threshold for score in own) <= rate * (len(own) + 1)
-    if made.bound > CAP:
-        assert made.threshold == CAP
+    if made.bound > MANNER.cap:
+        assert made.threshold == MANNER.cap
 
 
 def test_few_near_misses_must_all_pass_however_many_general_prompts_there_are() -> None:
@@ -76,7 +75,7 @@ def test_many_negatives_let_the_rate_through() -> None:
 def test_the_threshold_stands_between_the_negatives_and_the_typical_example() -> None:
     made = of([], [0.5], 0.85, 0.01)
     assert made.bound < made.threshold < 0.85
-    assert made.threshold == pytest.approx((1 - TOWARDS) * made.bound + TOWARDS * 0.85, abs=1e-3)
+    assert made.threshold == pytest.approx(0.4 * made.bound + 0.6 * 0.85, abs=1e-3)
 
 
 def test_near_misses_beyond_the_typical_example_set_the_threshold_alone() -> None:
@@ -85,9 +84,9 @@ def test_near_misses_beyond_the_typical_example_set_the_threshold_alone() -> Non
 
 
 def test_the_threshold_has_a_floor_and_a_cap() -> None:
-    assert of([], [0.0], 0.2, 0.01).threshold == FLOOR
+    assert of([], [0.0], 0.2, 0.01).threshold == MANNER.floor
     capped = of([1.0], [0.0], 0.2, 0.01)
-    assert capped.threshold == CAP
+    assert capped.threshold == MANNER.cap
     assert capped.capped
 
 
@@ -106,6 +105,15 @@ def test_without_negatives_there_is_nothing_to_calibrate_with() -> None:
 
 
 def test_the_typical_score_is_a_median_and_never_that_of_copies() -> None:
-    assert typical_score(np.array([0.2, 0.7, 0.6], np.float32)) == pytest.approx(0.6)
-    assert typical_score(np.array([1.0, 1.0], np.float32)) == TYPICAL
-    assert typical_score(np.zeros(0, np.float32)) == TYPICAL
+    def typical(*own: float) -> float:
+        return calibrate(negatives([], [0.1]), np.array(own, np.float32), 0.005, MANNER).typical
+
+    assert typical(0.2, 0.7, 0.6) == pytest.approx(0.6)
+    assert typical(1.0, 1.0) == MANNER.typical
+    assert typical() == MANNER.typical
+
+
+def test_every_method_has_a_manner_within_what_it_can_score() -> None:
+    for manner in MANNERS.values():
+        assert 0 < manner.floor < manner.cap <= 1
+        assert 0 <= manner.towards <= 1

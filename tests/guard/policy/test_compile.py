@@ -201,13 +201,13 @@ def test_examples_become_rows_of_their_target(tmp_path: Path) -> None:
     assert bundle.example_targets.tolist()[:2] == [0, 1]
     assert len(bundle.examples) > 2  # a long example is there in windows, not truncated
     np.testing.assert_array_equal(bundle.examples[0], encode(["Who wrote it?"])[0])
-    assert bundle.targets[1].threshold == 0.7
+    assert bundle.targets[1].thresholds == {"neighbour": 0.7}
 
 
 def test_counterexamples_raise_the_threshold(tmp_path: Path) -> None:
     def threshold(**detect: Any) -> float:
         path = write(tmp_path, target(detect={"examples": ["one", "two"], **detect}))
-        return compile_policy(path, tmp_path / "b", encode=near).targets[0].threshold
+        return compile_policy(path, tmp_path / "b", encode=near).targets[0].thresholds["neighbour"]
 
     def near(texts: Sequence[str]) -> npt.NDArray[np.float32]:
         cosines = [{"one": 1.0, "two": 0.0, "near": 0.88}.get(text, -1.0) for text in texts]

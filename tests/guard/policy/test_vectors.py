@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import numpy.typing as npt
 import pytest
 
 from guard.bundle import load_bundle
-from guard.normalise import normalise
+from guard.normalise import SEP, normalise
 from guard.policy.compile import compile_loaded
 from guard.policy.load import load_policy
 from guard.policy.vectors import PromptVectors, general_prompts
@@ -40,8 +41,7 @@ def test_a_long_negative_counts_once_by_its_nearest_piece(tmp_path: Path) -> Non
     long = f"Zzz zzz zzz. {'Zzz ' * 90}. Who sails the brig?"
     detect = {"examples": ["Who sails the brig?", "Who rings?"], "counterexamples": [long, "Zzz."]}
     policy = load_policy(write(tmp_path, target(detect=detect)))
-    _, compared = PromptVectors(policy, encode).compare(policy.targets[0])
-    assert compared is not None
+    compared = PromptVectors(policy, encode).of(policy.targets[0]).compared["neighbour"]
     near = compared.negatives["counterexamples"]
     assert near.prompts == [long, "Zzz."]
     assert near.scores[0] == pytest.approx(1.0)
@@ -53,8 +53,7 @@ def test_general_prompts_about_the_target_do_not_speak_against_it(tmp_path: Path
     assert asked in general_prompts()
     detect = {"aliases": ["Don Quixote"], "examples": [asked, "Who is George Eliot?"]}
     policy = load_policy(write(tmp_path, target(detect=detect)))
-    _, compared = PromptVectors(policy, encode).compare(policy.targets[0])
-    assert compared is not None
+    compared = PromptVectors(policy, encode).of(policy.targets[0]).compared["neighbour"]
     spoke = compared.negatives["general"].prompts
     assert len(spoke) == len(general_prompts()) - 2
     assert asked not in spoke
@@ -74,8 +73,8 @@ def test_the_threshold_rests_on_counterexamples_and_general_prompts(tmp_path: Pa
         encoder="e",
     )
     kept = load_bundle(tmp_path / "bundles", compiled.bundle.digest).calibrations
-    made = kept[compiled.targets[0].id]
-    assert made["threshold"] == compiled.bundle.targets[0].threshold
+    made = kept[compiled.targets[0].id]["neighbour"]
+    assert made["threshold"] == compiled.bundle.targets[0].thresholds["neighbour"]
     assert made["rate"] == 0.02
     assert made["bounds"]["counterexamples"]["n"] == 1
     assert made["bounds"]["general"]["n"] == len(general_prompts())
@@ -85,9 +84,8 @@ def test_the_threshold_rests_on_counterexamples_and_general_prompts(tmp_path: Pa
 def test_a_given_threshold_is_kept_and_still_compared(tmp_path: Path) -> None:
     detect = {"examples": ["Who sails the brig?"], "threshold": 0.9}
     policy = load_policy(write(tmp_path, target(detect=detect)))
-    threshold, compared = PromptVectors(policy, encode).compare(policy.targets[0])
-    assert threshold == 0.9
-    assert compared is not None
+    compared = PromptVectors(policy, encode).of(policy.targets[0]).compared["neighbour"]
+    assert compared.threshold == 0.9
     assert compared.calibration is None
     assert len(compared.negatives["general"].scores) == len(general_prompts())
     assert compared.own.shape == (0,)
@@ -95,6 +93,63 @@ def test_a_given_threshold_is_kept_and_still_compared(tmp_path: Path) -> None:
 
 def test_a_target_of_names_alone_is_compared_with_nothing(tmp_path: Path) -> None:
     policy = load_policy(write(tmp_path, target()))
-    assert PromptVectors(policy, None).compare(policy.targets[0]) == (1.0, None)
+    made = PromptVectors(policy, None).of(policy.targets[0])
+    assert (made.examples.size, made.contrast, made.compared) == (0, None, {})
     compiled = compile_loaded(policy, tmp_path / "bundles", encode=None)
     assert compiled.bundle.calibrations == {}
+
+
+def encode_words(texts: Sequence[str]) -> npt.NDArray[np.float32]:
+    """Unit rows by words: texts that share words get alike rows."""
+    rows = np.zeros((len(texts), 512), np.float32)
+    for row, text in zip(rows, texts, strict=True):
+        for word in normalise(text).split(SEP):
+            row[zlib.crc32(word.encode()) % 512] += 1
+    norms = np.linalg.norm(rows, axis=1, keepdims=True)
+    scaled: npt.NDArray[np.float32] = rows / np.maximum(norms, 1e-9)
+    return scaled
+
+
+NAMED = ["Where was Hina Ameen born?", "What did Hina Ameen write?", "Who taught Hina Ameen?"]
+
+
+def test_examples_that_name_something_give_a_direction_and_share_the_rate(tmp_path: Path) -> None:
+    detect = {"examples": [*NAMED, "What is known of her?"], "max_false_positive_rate": 0.02}
+    policy = load_policy(write(tmp_path, target(detect=detect)))
+    made = PromptVectors(policy, encode_words).of(policy.targets[0])
+    assert made.contrast is not None
+    assert np.linalg.norm(made.contrast) == pytest.approx(1.0, abs=1e-5)
+    assert [compared.rate for compared in made.compared.values()] == [0.01, 0.01]
+    assert len(made.compared["contrast"].own) == 4
+    others = made.compared["contrast"].negatives["others"].prompts
+    assert len(others) == 3
+    assert not [prompt for prompt in others if "Ameen" in prompt]
+
+
+def test_too_few_examples_that_name_something_give_none(tmp_path: Path) -> None:
+    detect = {"examples": [*NAMED[:2], "What is known of her?"]}
+    policy = load_policy(write(tmp_path, target(detect=detect)))
+    made = PromptVectors(policy, encode).of(policy.targets[0])
+    assert made.contrast is None
+    assert list(made.compared) == ["neighbour"]
+    assert made.compared["neighbour"].rate == 0.005
+    assert "others" not in made.compared["neighbour"].negatives
+
+
+def test_a_given_threshold_is_of_the_nearest_example_alone(tmp_path: Path) -> None:
+    detect = {"examples": NAMED, "threshold": 0.9}
+    policy = load_policy(write(tmp_path, target(detect=detect)))
+    made = PromptVectors(policy, encode_words).of(policy.targets[0])
+    assert made.compared["neighbour"].threshold == 0.9
+    assert made.compared["contrast"].calibration is not None
+
+
+def test_a_direction_that_does_not_part_the_target_from_the_rest_is_not_used(
+    tmp_path: Path,
+) -> None:
+    detect = {"examples": NAMED, "counterexamples": ["Hina Ameen Ameen Hina Ameen"]}
+    policy = load_policy(write(tmp_path, target(detect=detect)))
+    made = PromptVectors(policy, encode_words).of(policy.targets[0])
+    assert made.contrast is None
+    assert list(made.compared) == ["neighbour"]
+    assert made.compared["neighbour"].rate == 0.005

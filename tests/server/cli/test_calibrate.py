@@ -35,14 +35,30 @@ def test_the_table_says_what_a_threshold_rests_on(
     assert run("calibrate", policy(tmp_path, counterexamples=near)) == 0
     lines = capsys.readouterr().out.splitlines()
     cells = lines[1].split()
-    assert [cells[0], cells[2], cells[4], cells[7]] == [
-        "harbor", "3", "2", str(len(general_prompts())),
+    assert [cells[0], cells[1], cells[3], cells[5], cells[8]] == [
+        "harbor", "neighbour", "3", "2", str(len(general_prompts())),
     ]  # fmt: skip
     assert cells[-1] == "0.5%"
     text = "\n".join(lines)
     assert "2 counterexamples cannot promise 0.5% of near misses: 33.3% is to be expected" in text
     assert "77.6% is sure (95%). 199 could promise it." in text
     assert re.search(r"- 0\.\d{3}  ", text)
+
+
+def test_each_method_has_its_row_its_rate_and_its_closest_prompts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = ("Where was {} born?", "What did {} write?", "Who taught {}?", "When did {} travel?")
+    examples = [question.format("Hina Ameen") for question in asked]
+    path = write(tmp_path, target(detect={"examples": examples}))
+    assert run("calibrate", path, "--report", tmp_path / "report") == 0
+    out = capsys.readouterr().out
+    rows = [line.split() for line in out.splitlines()[1:3]]
+    assert [(row[1], row[-1]) for row in rows] == [("neighbour", "0.25%"), ("contrast", "0.25%")]
+    assert "Closest harmless prompts by contrast" in out
+    page = (tmp_path / "report" / "calibration.html").read_text()
+    assert "your examples, about invented others" in page
+    assert page.count("<svg") == 2
 
 
 def test_without_counterexamples_it_says_what_is_not_known(
@@ -85,7 +101,8 @@ def test_the_report_holds_the_same_in_json(tmp_path: Path) -> None:
     out = tmp_path / "report"
     path = policy(tmp_path, counterexamples=["What is a brig?"])
     assert run("calibrate", path, "--report", out) == 0
-    (made,) = json.loads((out / "calibration.json").read_text())["targets"]
+    (found,) = json.loads((out / "calibration.json").read_text())["targets"]
+    (made,) = found["methods"]
     assert made["bounds"]["counterexamples"]["holds"] is False
     assert made["bounds"]["counterexamples"]["needed"] == 199
     assert made["bounds"]["general"]["holds"] is True

@@ -54,7 +54,7 @@ def test_a_table_shows_what_each_target_became(
     assert run("check", path) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == [
-        "target", "responds", "aliases", "phrases", "corpus", "examples", "threshold", "tests",
+        "target", "responds", "aliases", "phrases", "corpus", "examples", "thresholds", "tests",
         "passed",
     ]  # fmt: skip
     assert lines[1].split() == ["harbor", "suppress", "1", "1", "-", "0", "-", "2", "of", "2"]
