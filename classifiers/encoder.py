@@ -114,14 +114,19 @@ def load_encoder(name_or_path: str | None = None) -> SentenceEncoder:
         GuardError: absent or not loadable, with the fix.
     """
     if name_or_path is None:
-        return SentenceEncoder(_packaged())
+        return SentenceEncoder(packaged_folder())
     folder = Path(name_or_path)
     if folder.is_dir():
         return SentenceEncoder(folder)
     return SentenceEncoder(_from_hub(name_or_path))
 
 
-def _packaged() -> Path:
+def packaged_folder() -> Path:
+    """The folder of the installed package's encoder.
+
+    Raises:
+        GuardError: it is not installed, with the fix.
+    """
     spec = importlib.util.find_spec(PACKAGE)
     if spec is None or spec.origin is None:
         raise GuardError(

@@ -1,7 +1,7 @@
 """A sentence encoder in ONNX Runtime: the same vectors as torch's, two to four times as fast.
 
-The model is exported from torch when it is loaded, in memory: there is no second file that could
-be stale or altered. It is used only if its vectors agree with torch's on texts of many kinds, so
+The model is exported from torch each time it is loaded: there is no second file that could be
+stale or altered. It is used only if its vectors agree with torch's on texts of many kinds, so
 that an encoder whose tokenizer or pooling is unlike the usual ones is left to torch.
 
 A batch runs on one thread, and as many batches at a time as there are cores. Threads that share a
@@ -10,12 +10,13 @@ batch wait for each other at every layer, and on a machine that is busy they wai
 
 from __future__ import annotations
 
-import io
 import logging
 import os
+import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -148,14 +149,16 @@ def _exported(model: Any) -> Runtime:
     mask = torch.ones_like(ids)
     mask[1, 3:] = 0
     axes = {0: "texts", 1: "tokens"}
-    out = io.BytesIO()
     vectors = Vectors().eval()
-    with warnings.catch_warnings(), torch.inference_mode():
-        warnings.simplefilter("ignore")
-        torch.onnx.export(
-            vectors, (ids, mask), out,
-            input_names=["input_ids", "attention_mask"], output_names=["vectors"],
-            dynamic_axes={"input_ids": axes, "attention_mask": axes, "vectors": {0: "texts"}},
-            opset_version=_OPSET, dynamo=False,
-        )  # fmt: skip
-    return Runtime(out.getvalue(), tokenizer, model.tokenizer.pad_token_id or 0)
+    with tempfile.TemporaryDirectory(prefix="unlearn-guard-") as folder:
+        out = Path(folder) / "encoder.onnx"
+        with warnings.catch_warnings(), torch.inference_mode():
+            warnings.simplefilter("ignore")
+            torch.onnx.export(
+                vectors, (ids, mask), out,
+                input_names=["input_ids", "attention_mask"], output_names=["vectors"],
+                dynamic_axes={"input_ids": axes, "attention_mask": axes, "vectors": {0: "texts"}},
+                opset_version=_OPSET, dynamo=False,
+            )  # fmt: skip
+        exported = out.read_bytes()
+    return Runtime(exported, tokenizer, model.tokenizer.pad_token_id or 0)

@@ -26,6 +26,7 @@ FIGURES = {
     "detect-unseen": "detect_unseen",
     "detect-general": "detect_general",
     "detect-towards": "detect_towards",
+    "detect-latency": "detect_latency",
 }
 
 

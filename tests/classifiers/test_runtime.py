@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from classifiers import encoder as module
-from classifiers.encoder import SentenceEncoder, load_encoder
+from classifiers.encoder import SentenceEncoder, load_encoder, packaged_folder
 from classifiers.runtime import _MAX_TEXTS, _MAX_TOKENS, _batches, export
 from guard.policy.vectors import general_prompts
 
@@ -20,7 +19,7 @@ pytest.importorskip("onnxruntime", reason="ONNX Runtime (the extra `onnx`) is no
 
 @pytest.fixture(scope="module")
 def in_torch() -> SentenceEncoder:
-    return SentenceEncoder(module._packaged(), onnx=False)
+    return SentenceEncoder(packaged_folder(), onnx=False)
 
 
 def test_the_packaged_encoder_runs_in_onnx_and_agrees_with_torch_to_rounding(
