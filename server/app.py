@@ -16,6 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from classifiers import BatchingEncoder, SentenceEncoder, load_encoder
+from guard.policy.compile import KnownTargets
 from server.active import ActivePolicy, PolicyHolder
 from server.canary import Canary, ServedModels
 from server.decisions import DecisionLog
@@ -62,11 +63,13 @@ def create_app(
     key = settings.signing_key()
     metrics = Metrics()
     chosen = encoder or _load_encoder(settings)
+    known = KnownTargets()
     compiled = compile_files(
         settings.policies,
         settings.bundles,
         encode=chosen.encode if chosen else None,
         encoder=chosen.digest if chosen else "",
+        known=known,
     )
     batching = BatchingEncoder(chosen) if chosen else None
     policies = PolicyHolder(ActivePolicy(compiled.bundle, batching))
@@ -110,6 +113,7 @@ def create_app(
                 settings.bundles,
                 encode=encode,
                 encoder=batching.digest if batching else "",
+                known=known,
             ),
             compiled=compiled,
             encoder=batching,

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from classifiers import BatchingEncoder
 from guard.bundle import Bundle
-from guard.policy.compile import compile_loaded
+from guard.policy.compile import KnownTargets, compile_loaded
 from guard.policy.load import load_policy
 from guard.policy.vectors import Encode
 
@@ -46,9 +46,17 @@ def stamp_of(path: Path, files: Iterable[Path]) -> Stamp:
 
 
 def compile_files(
-    path: Path, bundles: Path, *, encode: Encode | None, encoder: str
+    path: Path,
+    bundles: Path,
+    *,
+    encode: Encode | None,
+    encoder: str,
+    known: KnownTargets | None = None,
 ) -> CompiledPolicy:
     """Compile the policy at ``path`` into the folder ``bundles``.
+
+    Args:
+        known: targets that an earlier call made, which need not be made again.
 
     Raises:
         PolicyError: the policy cannot be used.
@@ -56,7 +64,7 @@ def compile_files(
     """
     policy = load_policy(path)
     stamp = stamp_of(path, policy.files)
-    compiled = compile_loaded(policy, bundles, encode=encode, encoder=encoder)
+    compiled = compile_loaded(policy, bundles, encode=encode, encoder=encoder, known=known)
     return CompiledPolicy(compiled.bundle, policy.files, stamp)
 
 

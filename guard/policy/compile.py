@@ -4,8 +4,9 @@ vectors, calibrated thresholds.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,7 @@ from guard.phrases import MAX_LETTERS, PhraseSearch, clipped, letters_of
 from guard.policy.load import load_policy
 from guard.policy.model import Policy, PolicyTarget
 from guard.policy.schema import Phrase
-from guard.policy.vectors import Compared, Encode, PromptVectors
+from guard.policy.vectors import Compared, Encode, KnownVectors, PromptVectors
 from guard.stand_ins import Swap, pairs
 from guard.verbatim import RunFilter
 
@@ -70,10 +71,20 @@ def compile_policy(path: Path, root: Path, *, encode: Encode | None, encoder: st
 
 
 def compile_loaded(
-    policy: Policy, root: Path, *, encode: Encode | None, encoder: str = ""
+    policy: Policy,
+    root: Path,
+    *,
+    encode: Encode | None,
+    encoder: str = "",
+    known: KnownTargets | None = None,
 ) -> Compiled:
-    """Compile a loaded policy; see ``compile_policy``."""
-    vectors = PromptVectors(policy, encode)
+    """Compile a loaded policy; see ``compile_policy``.
+
+    Args:
+        known: of an earlier compilation by the same encoder; what this one makes is added to it.
+    """
+    known = known or KnownTargets()
+    vectors = PromptVectors(policy, encode, known.vectors)
     targets: list[BundleTarget] = []
     phrases: list[BundlePhrase] = []
     compiled: list[CompiledTarget] = []
@@ -83,16 +94,8 @@ def compile_loaded(
     contrasts: list[npt.NDArray[np.float32]] = []
     contrast_owners: list[int] = []
     for index, target in enumerate(policy.targets):
-        own = target_phrases(target)
-        own |= _with_stand_ins(own, target.stand_ins)
-        cues = _cues(target, list(own))
-        asked_by = cues | {normalise(made.instead) for made in target.stand_ins}
-        phrases += [
-            BundlePhrase(
-                text, index, phrase.strength, cue=text in cues, turn=_turn(text, phrase, asked_by)
-            )
-            for text, phrase in own.items()
-        ]
+        own = known.phrases_of(target)
+        phrases += [replace(phrase, target=index) for phrase in own]
         if target.verbatim is not None:
             verbatim.append((index, target.verbatim))
         made = vectors.of(target)
@@ -113,6 +116,7 @@ def compile_loaded(
                 made.compared,
             )
         )
+    known.keep(policy, vectors)
     bundle = write_bundle(
         root,
         targets=targets,
@@ -139,6 +143,46 @@ def compile_loaded(
         },
     )
     return Compiled(bundle, tuple(compiled))
+
+
+class KnownTargets:
+    """What the last compilation made of each target, for the next one by the same encoder.
+
+    What a target becomes depends on itself alone, so one that has not changed is not made again.
+    """
+
+    def __init__(self) -> None:
+        self.vectors = KnownVectors()
+        self._phrases: dict[bytes, tuple[BundlePhrase, ...]] = {}
+
+    def phrases_of(self, target: PolicyTarget) -> tuple[BundlePhrase, ...]:
+        """A target's phrases, as those of a target with index 0."""
+        key = _key(target)
+        if key not in self._phrases:
+            self._phrases[key] = tuple(_phrases(target))
+        return self._phrases[key]
+
+    def keep(self, policy: Policy, vectors: PromptVectors) -> None:
+        """Forget what a policy no longer holds."""
+        self.vectors.keep(vectors.made)
+        keys = set(map(_key, policy.targets))
+        self._phrases = {key: made for key, made in self._phrases.items() if key in keys}
+
+
+def _key(target: PolicyTarget) -> bytes:
+    said = (target.spec, target.examples, target.extracted, target.stand_ins)
+    return hashlib.sha256(repr(said).encode("utf-8", "surrogatepass")).digest()
+
+
+def _phrases(target: PolicyTarget) -> list[BundlePhrase]:
+    own = target_phrases(target)
+    own |= _with_stand_ins(own, target.stand_ins)
+    cues = _cues(target, list(own))
+    asked_by = cues | {normalise(made.instead) for made in target.stand_ins}
+    return [
+        BundlePhrase(text, 0, phrase.strength, cue=text in cues, turn=_turn(text, phrase, asked_by))
+        for text, phrase in own.items()
+    ]
 
 
 @dataclass(frozen=True, slots=True)

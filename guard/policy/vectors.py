@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from importlib import resources
 from typing import Final
 
@@ -40,11 +42,31 @@ def general_prompts() -> list[str]:
     return [line.strip() for line in text.splitlines() if line.strip() and line[0] != "#"]
 
 
-def _not_about(target: PolicyTarget, prompts: Sequence[str]) -> list[str]:
-    """The general prompts that may speak against a target: none that it names or that it lists."""
-    search = PhraseSearch([normalise(alias) for alias in target.spec.detect.aliases])
-    listed = set(map(normalise, target.examples))
-    return [p for p in prompts if normalise(p) not in listed and not search.search(p)]
+@cache
+def _pieces(prompt: str) -> list[str]:
+    """The pieces of a general prompt."""
+    return pieces_of(prompt)
+
+
+@cache
+def _general() -> dict[str, str]:
+    """The general prompts, and each normalised."""
+    return {prompt: normalise(prompt) for prompt in general_prompts()}
+
+
+def _named(targets: Sequence[PolicyTarget]) -> dict[str, set[str]]:
+    """By a target's id the general prompts that name it; all targets are looked for at once."""
+    aliases = [
+        (normalise(alias), target.spec.id)
+        for target in targets
+        for alias in target.spec.detect.aliases
+    ]
+    named: dict[str, set[str]] = {target.spec.id: set() for target in targets}
+    search = PhraseSearch([alias for alias, _ in aliases])
+    for prompt in _general() if aliases else ():
+        for match in search.search(prompt):
+            named[aliases[match.phrase][1]].add(prompt)
+    return named
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,15 +110,63 @@ class TargetVectors:
     compared: Mapping[Method, Compared] = field(default_factory=dict)
 
 
+class KnownVectors:
+    """What the last compilation made, for the next one by the same encoder.
+
+    A target's vectors and thresholds depend on its own prompts and on the general ones alone, so
+    those of a target that has not changed need not be made again.
+    """
+
+    def __init__(self) -> None:
+        self._made: dict[bytes, TargetVectors] = {}
+        self._general: dict[str, npt.NDArray[np.float32]] = {}
+
+    def of(self, target: PolicyTarget) -> TargetVectors | None:
+        """The vectors of a target with the same prompts; None if there was none."""
+        return self._made.get(_key(target))
+
+    def keep(self, made: Mapping[bytes, TargetVectors]) -> None:
+        """Remember these, and no others."""
+        self._made = dict(made)
+
+    def with_general(self, encode: Encode) -> Encode:
+        """The encoder, which is asked for the pieces of the general prompts only once."""
+
+        def known(texts: Sequence[str]) -> npt.NDArray[np.float32]:
+            if not self._general:
+                general = list(dict.fromkeys(p for each in _general() for p in pieces_of(each)))
+                self._general = dict(zip(general, encode(general), strict=True))
+            new = [text for text in texts if text not in self._general]
+            rows = dict(zip(new, encode(new), strict=True)) if new else {}
+            return np.stack([rows[t] if t in rows else self._general[t] for t in texts])
+
+        return known
+
+
+def _key(target: PolicyTarget) -> bytes:
+    detect = target.spec.detect
+    said = (
+        target.spec.id, target.examples, target.counterexamples, tuple(detect.aliases),
+        detect.max_false_positive_rate, detect.threshold,
+    )  # fmt: skip
+    return hashlib.sha256(repr(said).encode("utf-8", "surrogatepass")).digest()
+
+
 class PromptVectors:
     """The vectors of a policy's prompts, each text encoded once, all in one call.
+
+    Args:
+        known: of an earlier compilation by the same encoder.
 
     Raises:
         InvalidPolicyError: a target has examples, and there is no encoder.
     """
 
-    def __init__(self, policy: Policy, encode: Encode | None) -> None:
-        self._general = general_prompts()
+    def __init__(
+        self, policy: Policy, encode: Encode | None, known: KnownVectors | None = None
+    ) -> None:
+        self._known = known or KnownVectors()
+        self.made: dict[bytes, TargetVectors] = {}
         with_examples = [target for target in policy.targets if target.examples]
         if with_examples and encode is None:
             raise InvalidPolicyError(
@@ -108,9 +178,13 @@ class PromptVectors:
                     for target in with_examples
                 ]
             )
+        new = [target for target in with_examples if self._known.of(target) is None]
+        self._named = _named(new)
         texts: dict[str, None] = {}
+        if new:
+            texts |= dict.fromkeys(piece for prompt in _general() for piece in pieces_of(prompt))
         self._others: dict[str, list[AboutOthers]] = {}
-        for target in with_examples:
+        for target in new:
             others = about_others(target.spec.detect.aliases, target.examples)
             if len(others) >= _LEAST_NAMED:
                 self._others[target.spec.id] = others
@@ -118,17 +192,24 @@ class PromptVectors:
                     texts |= dict.fromkeys(windows(each.learnt)[:1])
                     texts |= dict.fromkeys(pieces_of(each.held_out))
             texts |= dict.fromkeys(piece for prompt in target.examples for piece in windows(prompt))
-            for prompt in (*target.counterexamples, *self._general):
+            for prompt in target.counterexamples:
                 texts |= dict.fromkeys(pieces_of(prompt))
         self._row = {text: row for row, text in enumerate(texts)}
         self._matrix = (
-            encode(list(texts)) if encode is not None and texts else np.zeros((0, 0), np.float32)
+            self._known.with_general(encode)(list(texts))
+            if encode is not None and texts
+            else np.zeros((0, 0), np.float32)
         )
 
     def of(self, target: PolicyTarget) -> TargetVectors:
         """The vectors of one target of the policy, and thresholds."""
         if not target.examples:
             return TargetVectors()
+        made = self._known.of(target) or self._make(target)
+        self.made[_key(target)] = made
+        return made
+
+    def _make(self, target: PolicyTarget) -> TargetVectors:
         examples = self._rows([piece for prompt in target.examples for piece in windows(prompt)])
         nearest = NearestExample(examples)
         rate = target.spec.detect.max_false_positive_rate
@@ -178,7 +259,7 @@ class PromptVectors:
         own = score.of_each_by_the_others()
         negatives: dict[Kind, Negatives] = {
             "counterexamples": self._scored(target.counterexamples, score),
-            "general": self._scored(_not_about(target, self._general), score),
+            "general": self._scored(self._not_about(target), score),
         }
         if about_others:
             others = [each.held_out for each in self._others[target.spec.id]]
@@ -188,9 +269,18 @@ class PromptVectors:
         calibration = calibrate(negatives, own, rate, MANNERS[method])
         return Compared(calibration.threshold, rate, own, negatives, calibration)
 
+    def _not_about(self, target: PolicyTarget) -> list[str]:
+        """The general prompts that may speak against a target: none that names or that it lists."""
+        named = self._named[target.spec.id]
+        listed = set(map(normalise, target.examples))
+        general = _general().items()
+        return [prompt for prompt, words in general if words not in listed and prompt not in named]
+
     def _scored(self, prompts: Sequence[str], score: Score) -> Negatives:
         """Prompts by their best piece, as the detector takes them."""
-        pieces = [(prompt, own) for prompt in prompts if (own := pieces_of(prompt))]
+        general = _general()
+        cut = ((p, _pieces(p) if p in general else pieces_of(p)) for p in prompts)
+        pieces = [(prompt, own) for prompt, own in cut if own]
         if not pieces:
             return Negatives((), np.zeros(0, np.float32))
         scores = score(self._rows([piece for _, own in pieces for piece in own], once=False))

@@ -11,7 +11,7 @@ import pytest
 
 from guard.bundle import CANARY_TARGET, BundlePhrase, load_bundle
 from guard.phrases import clipped
-from guard.policy.compile import compile_loaded, compile_policy
+from guard.policy.compile import KnownTargets, compile_loaded, compile_policy
 from guard.policy.load import load_policy
 from guard.policy.problems import InvalidPolicyError
 from guard.verbatim import run_key
@@ -238,3 +238,51 @@ def test_an_expired_target_is_compiled_for_the_detector_to_judge(tmp_path: Path)
     path = write(tmp_path, target(expires="2020-01-01"))
     bundle = compile_policy(path, tmp_path / "bundles", encode=None)
     assert bundle.targets[0].expires == "2020-01-01"
+
+
+def _named(name: str, *phrases: str, **detect: Any) -> dict[str, Any]:
+    asked = ["Where was {} born?", "What did {} write?", "Who taught {}?", "Whom did {} marry?"]
+    detect = {"aliases": [name], "examples": [each.format(name) for each in asked], **detect}
+    return target(id=name.split()[0].lower(), detect=detect, forbid={"phrases": list(phrases)})
+
+
+def test_compiling_with_what_is_known_gives_the_bundle_of_compiling_anew(tmp_path: Path) -> None:
+    """Whatever changed: a target added, altered in any part, moved or removed."""
+    mirelle, tobias = _named("Mirelle Quay", "Saltgate"), _named("Tobias Wren", "The Lantern")
+    known = KnownTargets()
+    for targets in (
+        [mirelle],
+        [tobias, mirelle],
+        [_named("Tobias Wren", "The Lamp"), mirelle],
+        [_named("Tobias Wren", "The Lamp", counterexamples=["Who wrote it?"]), mirelle],
+        [_named("Tobias Wren", "The Lamp", max_false_positive_rate=0.05), mirelle],
+        [_named("Tobias Wren", "The Lamp", aliases=["Wren", "Middlemarch"]), mirelle],
+        [{**_named("Tobias Wren", "The Lamp"), "respond": "refuse"}, mirelle],
+        [mirelle],
+    ):
+        policy = load_policy(write(tmp_path, *targets))
+        again = compile_loaded(
+            policy, tmp_path / "a", encode=encode, encoder="e" * 64, known=known
+        ).bundle
+        anew = compile_loaded(policy, tmp_path / "b", encode=encode, encoder="e" * 64).bundle
+        assert again.digest == anew.digest
+
+
+def test_only_the_prompts_of_a_new_target_are_encoded(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def counting(texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        asked.extend(texts)
+        return encode(texts)
+
+    known = KnownTargets()
+    for _ in range(2):
+        policy = load_policy(write(tmp_path, _named("Mirelle Quay", "Saltgate")))
+        compile_loaded(policy, tmp_path, encode=counting, encoder="e" * 64, known=known)
+    first = len(asked)
+    assert first == len(set(asked))
+    both = [_named("Mirelle Quay", "Saltgate"), _named("Tobias Wren", "The Lantern")]
+    policy = load_policy(write(tmp_path, *both))
+    compile_loaded(policy, tmp_path, encode=counting, encoder="e" * 64, known=known)
+    assert 4 <= len(asked) - first <= 12
+    assert "Where was Tobias Wren born?" in asked[first:]
