@@ -35,8 +35,10 @@ from server.request_path import PATHS, RequestPath
 from server.routes.guarded import AnswerRequest, GuardedEndpoint
 from server.routes.models import ModelsEndpoint
 from server.routes.operations import Operations
+from server.routes.targets import TargetsEndpoint
 from server.settings import Settings
 from server.steps import Steps
+from server.target_files import TargetFiles
 from server.upstream import Upstream
 
 NO_ENCODER: Final = "none"
@@ -61,6 +63,7 @@ def create_app(
         GuardError: a policy, key, encoder or setting that cannot be used, with the fix.
     """
     key = settings.signing_key()
+    admin_digest = settings.admin_digest()
     metrics = Metrics()
     chosen = encoder or _load_encoder(settings)
     known = KnownTargets()
@@ -137,6 +140,13 @@ def create_app(
     def reload_state() -> ReloadState:
         return reloaders[-1].state if reloaders else ReloadState(current=True)
 
+    targets = TargetsEndpoint(
+        TargetFiles(settings.policies),
+        policies,
+        lambda: reloaders[-1],
+        key_digest=admin_digest,
+        max_body_bytes=settings.max_body_bytes,
+    )
     operations = Operations(canary, policies, metrics, reload_state=reload_state)
     app = FastAPI(
         title="unlearn-guard",
@@ -156,6 +166,8 @@ def create_app(
             ),
             Route("/v1/models", ModelsEndpoint(policies, upstream), methods=["GET"]),
             Route("/v1/models/{model:path}", ModelsEndpoint(policies, upstream), methods=["GET"]),
+            Route("/admin/targets", targets),
+            Route("/admin/targets/{target}", targets),
             Route("/healthz", operations.healthz, methods=["GET"]),
             Route("/readyz", operations.readyz, methods=["GET"]),
             Route("/metrics", operations.metrics, methods=["GET"]),

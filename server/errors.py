@@ -105,6 +105,14 @@ class UnauthorizedError(ApiError):
     headers = MappingProxyType({"www-authenticate": "Bearer"})
 
 
+class AdminOffError(ApiError):
+    """The admin API has no key, so nobody may use it."""
+
+    status = 403
+    type = "permission_error"
+    code = "admin_disabled"
+
+
 class UnknownPathError(RequestError):
     """No such path."""
 
@@ -117,6 +125,20 @@ class ModelNotFoundError(RequestError):
 
     status = 404
     code = "model_not_found"
+
+
+class TargetNotFoundError(RequestError):
+    """There is no target of that id."""
+
+    status = 404
+    code = "target_not_found"
+
+
+class ConflictError(RequestError):
+    """A change of the policy that its folder, or the rest of the policy, does not allow."""
+
+    status = 409
+    code = "conflict"
 
 
 class MethodNotAllowedError(RequestError):

@@ -15,6 +15,7 @@ from classifiers import BatchingEncoder
 from guard.bundle import Bundle
 from guard.policy.compile import KnownTargets, compile_loaded
 from guard.policy.load import load_policy
+from guard.policy.model import PolicyWarning
 from guard.policy.vectors import Encode
 
 # Texts that a compilation encodes at a time: requests that wait for the encoder come in between.
@@ -30,6 +31,7 @@ class CompiledPolicy:
     bundle: Bundle
     files: tuple[Path, ...]
     stamp: Stamp
+    warnings: tuple[PolicyWarning, ...] = ()
 
 
 def stamp_of(path: Path, files: Iterable[Path]) -> Stamp:
@@ -65,7 +67,7 @@ def compile_files(
     policy = load_policy(path)
     stamp = stamp_of(path, policy.files)
     compiled = compile_loaded(policy, bundles, encode=encode, encoder=encoder, known=known)
-    return CompiledPolicy(compiled.bundle, policy.files, stamp)
+    return CompiledPolicy(compiled.bundle, policy.files, stamp, policy.warnings)
 
 
 def encode_from_thread(encoder: BatchingEncoder, loop: asyncio.AbstractEventLoop) -> Encode:

@@ -41,6 +41,10 @@ class ReloadState:
 class Reloader:
     """Watches the policy and swaps it.
 
+    Attributes:
+        state: whether the policy on disk is in force.
+        compiled: what is in force.
+
     Args:
         compile_policy: compiles the policy on disk; called in a thread.
         compiled: what is in force.
@@ -70,7 +74,9 @@ class Reloader:
         self._metrics = metrics
         self._retry_s = retry_s
         self._moved = asyncio.Event()
+        self._one_at_a_time = asyncio.Lock()
         self.state = ReloadState(current=True)
+        self.compiled = compiled
 
     async def run(self) -> None:
         """Follow the policy's files until cancelled."""
@@ -93,26 +99,53 @@ class Reloader:
 
     async def reload(self) -> bool:
         """Put the policy on disk into force; False while the old one stays."""
-        try:
-            compiled = await asyncio.to_thread(self._compile)
-            self._follow(compiled)
-            bundle = compiled.bundle
-            if bundle.digest == self._holder.current.bundle.digest:
-                self._settle(ReloadState(current=True), "unchanged")
-                return True
-            policy = ActivePolicy(bundle, self._encoder)
+        async with self._one_at_a_time:
+            try:
+                await self._replace()
+            except GuardError as error:
+                self._reject(error)
+                return False
+            except Exception:
+                _log.exception("policy: the reload itself failed")
+                self._settle(ReloadState(current=False, reason="the reload failed"), "rejected")
+                return False
+            return True
+
+    async def change(self, edit: Callable[[], Callable[[], None]]) -> None:
+        """Edit the policy on disk and put it into force; if that fails, take the edit back.
+
+        Args:
+            edit: changes the files, and gives what changes them back; called in a thread.
+
+        Raises:
+            Exception: whatever ``edit`` raised, or why the policy is not in force.
+        """
+        async with self._one_at_a_time:
+            undo = await asyncio.to_thread(edit)
+            try:
+                await self._replace()
+            except BaseException:
+                undo()  # here and now, since this task may have been cancelled
+                raise
+
+    async def _replace(self) -> None:
+        """Compile the policy on disk, have the engine prove it, and put it into force.
+
+        Raises:
+            Exception: it is not in force.
+        """
+        compiled = await asyncio.to_thread(self._compile)
+        self._follow(compiled)
+        bundle = compiled.bundle
+        if bundle.digest != self._holder.current.bundle.digest:
+            policy = await asyncio.to_thread(ActivePolicy, bundle, self._encoder)
             await self._prove(bundle.digest)
-        except GuardError as error:
-            self._reject(error)
-            return False
-        except Exception:
-            _log.exception("policy: the reload itself failed")
-            self._settle(ReloadState(current=False, reason="the reload failed"), "rejected")
-            return False
-        self._holder.current = policy
-        self._settle(ReloadState(current=True), "applied")
-        _log.info("policy: bundle %s is in force", bundle.digest[:12])
-        return True
+            self._holder.current = policy
+            self._settle(ReloadState(current=True), "applied")
+            _log.info("policy: bundle %s is in force", bundle.digest[:12])
+        else:
+            self._settle(ReloadState(current=True), "unchanged")
+        self.compiled = compiled
 
     def _reject(self, error: GuardError) -> None:
         # What a policy's error quotes may be protected: it is for the log, not for `/readyz`.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -13,6 +15,10 @@ from server.errors import SettingsError
 
 PREFIX: Final = "UNLEARN_GUARD_"
 STDOUT: Final = "-"
+_ADMIN_LENGTH: Final = 16
+_ADMIN_FIX: Final = (
+    "make a key with `openssl rand -hex 32`; its digest is `printf %s KEY | sha256sum`"
+)
 
 
 def _http_url(value: str) -> str:
@@ -31,6 +37,8 @@ class Settings(BaseSettings):
         bundles: folder of compiled policies; the engine must see the same folder.
         encoder: name or path of the sentence encoder; unset for the packaged one, ``none`` to do
             without (policies with examples are then refused).
+        admin_key: opens ``/admin/``: the key itself, of at least 16 characters, or ``sha256:`` and
+            its hex digest. Without it, and without ``admin_key_file``, nobody may use these paths.
         decision_log: file that one JSON line per request is appended to; ``-`` is standard output.
     """
 
@@ -44,6 +52,8 @@ class Settings(BaseSettings):
     bundles: Path = Path(".cache/bundles")
     key: SecretStr | None = None
     key_file: Path | None = None
+    admin_key: SecretStr | None = None
+    admin_key_file: Path | None = None
     host: str = "127.0.0.1"
     port: int = Field(8000, ge=0, le=65535)
     encoder: str | None = None
@@ -64,6 +74,38 @@ class Settings(BaseSettings):
                 KEY_FILE_VARIABLE: str(self.key_file) if self.key_file else "",
             }
         )
+
+    def admin_digest(self) -> str:
+        """The hex sha256 of the admin key; empty where none is set.
+
+        Raises:
+            SettingsError: unreadable, too short, or not a digest.
+        """
+        name, key = f"{PREFIX}ADMIN_KEY", ""
+        if self.admin_key is not None:
+            key = self.admin_key.get_secret_value()
+        elif self.admin_key_file is not None:
+            name = f"{PREFIX}ADMIN_KEY_FILE"
+            try:
+                key = self.admin_key_file.read_text("utf-8")
+            except (OSError, UnicodeDecodeError) as error:
+                raise SettingsError(
+                    f"`{name}`: `{self.admin_key_file}` cannot be read as text",
+                    fix="check the path and its permissions",
+                ) from error
+            if not key.strip():
+                raise SettingsError(f"`{name}`: the file is empty", fix=_ADMIN_FIX)
+        key = key.strip()
+        if key.startswith("sha256:"):
+            digest = key.removeprefix("sha256:").lower()
+            if not re.fullmatch("[0-9a-f]{64}", digest):
+                raise SettingsError(f"`{name}`: not `sha256:` and 64 hex digits", fix=_ADMIN_FIX)
+            return digest
+        if key and len(key) < _ADMIN_LENGTH:
+            raise SettingsError(
+                f"`{name}`: shorter than {_ADMIN_LENGTH} characters", fix=_ADMIN_FIX
+            )
+        return hashlib.sha256(key.encode()).hexdigest() if key else ""
 
 
 def load_settings(**flags: Any) -> Settings:

@@ -25,6 +25,7 @@ _FLAGS: tuple[tuple[str, type, str], ...] = (
     ("policies", Path, "policy file, or folder of policy files"),
     ("bundles", Path, "folder of compiled policies, shared with the engine"),
     ("key-file", Path, "file that holds the key shared with the engine"),
+    ("admin-key-file", Path, "file that holds the key of /admin/targets, or its digest"),
     ("host", str, "address to listen on"),
     ("port", str, "port to listen on"),
     ("encoder", str, "name or folder of the sentence encoder; `none` for none"),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -98,3 +99,34 @@ def test_examples_without_an_encoder_stop_the_start(tmp_path: Path) -> None:
     )
     with pytest.raises(GuardError, match="encoder"):
         create_app(settings)
+
+
+def test_the_admin_key_is_a_key_or_its_digest_or_in_a_file(tmp_path: Path) -> None:
+    key = "a key of the admin"
+    digest = hashlib.sha256(key.encode()).hexdigest()
+    (tmp_path / "key").write_text(f"{key}\n")
+    assert load_settings(admin_key=key).admin_digest() == digest
+    assert load_settings(admin_key=f"sha256:{digest.upper()}").admin_digest() == digest
+    assert load_settings(admin_key_file=tmp_path / "key").admin_digest() == digest
+    assert load_settings().admin_digest() == ""
+    assert key not in repr(load_settings(admin_key=key))
+
+
+@pytest.mark.parametrize(
+    ("given", "said"), [("tiny-key", "shorter than 16"), ("sha256:abc", "64 hex digits")]
+)
+def test_an_admin_key_that_is_none_is_refused_at_start(given: str, said: str) -> None:
+    with pytest.raises(SettingsError, match=said) as caught:
+        load_settings(admin_key=given).admin_digest()
+    assert "UNLEARN_GUARD_ADMIN_KEY" in str(caught.value)
+    assert given not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [None, " \n"])
+def test_an_admin_key_file_without_a_key_is_refused_at_start(
+    tmp_path: Path, content: str | None
+) -> None:
+    if content is not None:
+        (tmp_path / "key").write_text(content)
+    with pytest.raises(SettingsError, match="UNLEARN_GUARD_ADMIN_KEY_FILE"):
+        load_settings(admin_key_file=tmp_path / "key").admin_digest()
