@@ -27,6 +27,7 @@ FIGURES = {
     "detect-general": "detect_general",
     "detect-towards": "detect_towards",
     "detect-latency": "detect_latency",
+    "target-live": "target_live",
 }
 
 
