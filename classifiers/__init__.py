@@ -5,12 +5,14 @@ from classifiers.batching import BatchingEncoder
 from classifiers.conversation import conversation_views
 from classifiers.detector import Detector, merge
 from classifiers.encoder import SentenceEncoder, load_encoder
+from classifiers.statements import StatementMatcher
 
 __all__ = [
     "BatchingEncoder",
     "Detector",
     "PlacedText",
     "SentenceEncoder",
+    "StatementMatcher",
     "conversation_views",
     "load_encoder",
     "merge",

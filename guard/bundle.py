@@ -13,6 +13,8 @@ Proxy and engine share a folder of bundles; each bundle is a folder named by its
                    /examples.safetensors unit sentence vectors [n, d] float32, targets [n] int32
                    /contrasts.safetensors
                                          unit directions [n, d] float32, targets [n] int32
+                   /statements.safetensors, /statements.json
+                                         what answers say, names masked; see guard/statements.py
                    /verbatim.safetensors Bloom filters of protected texts; see guard/verbatim.py
 
 A bundle is written beside its place and renamed into it, so a reader sees all of it or none. It
@@ -39,9 +41,10 @@ from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from guard.errors import BundleError
+from guard.statements import Statements
 from guard.verbatim import RunFilter, RunFilters
 
-FORMAT: Final = 7
+FORMAT: Final = 8
 # The last day of what does not expire.
 NEVER: Final = np.iinfo(np.int32).max
 # The phrase that every bundle forbids for the canary's own target; see guard/plan.py.
@@ -216,6 +219,7 @@ class Bundle:
         contrasts: [n, d] float32, unit directions in which a text points that names a target.
         contrast_targets: [n] int32, index of the target of each row, ascending.
         encoder: digest of the encoder that made these; another encoder must not be used.
+        statements: what answers about its targets say.
         verbatim: what keeps answers from repeating protected texts.
         calibrations: by id of the targets that have examples and by method, what a calibrated
             threshold rests on, in JSON types; see ``guard.policy.calibrate.Calibration``.
@@ -231,6 +235,7 @@ class Bundle:
     example_targets: npt.NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
     contrasts: npt.NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0), np.float32))
     contrast_targets: npt.NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
+    statements: Statements = field(default_factory=Statements)
     verbatim: RunFilters = field(default_factory=lambda: RunFilters.of([]))
     calibrations: Mapping[str, Any] = field(default_factory=dict)
 
@@ -286,6 +291,7 @@ def write_bundle(
     example_targets: npt.NDArray[np.int32] | None = None,
     contrasts: npt.NDArray[np.float32] | None = None,
     contrast_targets: npt.NDArray[np.int32] | None = None,
+    statements: Statements | None = None,
     verbatim: Sequence[tuple[int, RunFilter]] = (),
     calibrations: Mapping[str, Any] | None = None,
 ) -> Bundle:
@@ -325,6 +331,7 @@ def write_bundle(
         "tenants.json": canonical_json([asdict(t) for t in tenants]),
         "examples.safetensors": _save_vectors(examples, example_targets),
         "contrasts.safetensors": _save_vectors(contrasts, contrast_targets),
+        **_save_statements(statements or Statements()),
         "verbatim.safetensors": save_tensors(RunFilters.of(verbatim).arrays()),
     }
     manifest = canonical_json(
@@ -351,6 +358,21 @@ def _save_vectors(
         }
     )
     return saved
+
+
+def _save_statements(statements: Statements) -> dict[str, bytes]:
+    return {
+        "statements.safetensors": save_tensors(
+            {
+                "vectors": statements.vectors,
+                "targets": statements.targets,
+                "thresholds": np.array(list(statements.thresholds.items()), np.float64).reshape(
+                    -1, 2
+                ),
+            }
+        ),
+        "statements.json": canonical_json(statements.facts),
+    }
 
 
 def _write_folder(root: Path, place: Path, members: Mapping[str, bytes]) -> None:
@@ -394,6 +416,7 @@ def load_bundle(root: Path, digest: str) -> Bundle:
         example_targets=examples["targets"],
         contrasts=contrasts["vectors"],
         contrast_targets=contrasts["targets"],
+        statements=_statements(members),
         verbatim=RunFilters(**load_tensors(members["verbatim.safetensors"])),
         calibrations=json.loads(members["calibration.json"]),
     )
@@ -420,6 +443,16 @@ def load_engine_bundle(root: Path, digest: str) -> EngineBundle:
 def _target(row: Mapping[str, Any]) -> BundleTarget:
     stand_ins = tuple(StandIn(**each) for each in row["stand_ins"])
     return BundleTarget(**{**row, "aliases": tuple(row["aliases"]), "stand_ins": stand_ins})
+
+
+def _statements(members: Mapping[str, bytes]) -> Statements:
+    arrays = load_tensors(members["statements.safetensors"])
+    return Statements(
+        arrays["vectors"],
+        arrays["targets"],
+        tuple(tuple(facts) for facts in json.loads(members["statements.json"])),
+        {int(target): float(least) for target, least in arrays["thresholds"]},
+    )
 
 
 def _phrase_table(members: Mapping[str, bytes]) -> PhraseTable:

@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-EvidenceKind = Literal["alias", "neighbour", "contrast"]
+EvidenceKind = Literal["alias", "neighbour", "contrast", "statement"]
 Outcome = Literal["passed", "constrained", "substituted", "refused", "cut", "observed", "failed"]
 
 

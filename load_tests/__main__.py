@@ -22,6 +22,7 @@ FIGURES = {
     "gpu-step": "gpu_step",
     "verbatim": "verbatim",
     "meaning": "meaning",
+    "ununlearning": "ununlearning",
     "detect-seen": "detect_seen",
     "detect-unseen": "detect_unseen",
     "detect-general": "detect_general",

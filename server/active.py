@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Final
 
-from classifiers import BatchingEncoder, Detector
+from classifiers import BatchingEncoder, Detector, StatementMatcher
 from guard.bundle import CANARY_TARGET, Bundle, BundleTarget, Tenant
 from guard.context import Span
 from guard.phrases import Match, PhraseSearch
@@ -70,6 +70,7 @@ class ActivePolicy:
     def __init__(self, bundle: Bundle, encoder: BatchingEncoder | None) -> None:
         self.bundle = bundle
         self.detector = Detector(bundle, encoder)
+        self.statements = StatementMatcher(bundle, encoder)
         self.targets = {t.id: t for t in bundle.targets if t.id != CANARY_TARGET}
         self._cues = PhraseSearch([cue.text for cue in bundle.phrases.cues()])
         self._cue_targets = [cue.target for cue in bundle.phrases.cues()]

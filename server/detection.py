@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from classifiers import Detector, PlacedText, conversation_views, merge
+from classifiers import Detector, PlacedText, StatementMatcher, conversation_views, merge
 from guard.context import Span, overlapping, split_sentences
 from guard.decision import Detection
 from guard.views import View
+from server.context_statements import Passage, find_statements, hidden_within, within
 from server.wire.texts import RequestText
 
 
@@ -52,17 +53,21 @@ class _Look:
 
 
 async def find_targets(
-    detector: Detector, texts: Sequence[RequestText], skip: frozenset[str]
+    detector: Detector,
+    texts: Sequence[RequestText],
+    skip: frozenset[str],
+    statements: StatementMatcher | None = None,
 ) -> Findings:
     """Detect over a whole request, in one batch unless a text has to be looked at twice.
 
     The user's turns are looked at as turns and as a conversation. Every text but the last turn is
-    looked at sentence by sentence and as a whole, and over the edges of a message's parts; what it
-    hides (guard/views), as a whole, which also says where that stands. A target that only a whole
-    text shows is then looked for in pairs of neighbouring sentences.
+    looked at sentence by sentence and as a whole, and over its edges; what it hides (guard/views),
+    as a whole, which also says where that stands. A target that only a whole text shows is then
+    looked for in pairs of neighbouring sentences.
 
     Args:
         skip: ids of targets that do not bind the caller.
+        statements: what else the context is compared with; see ``server/context_statements.py``.
     """
     context = [index for index, text in enumerate(texts) if not text.last]
     sentences = {index: split_sentences(texts[index].text) for index in context}
@@ -101,7 +106,22 @@ async def find_targets(
         for look, detections in zip(pairs, again, strict=True):
             wanted = unplaced[look.withhold[0][0]]
             _withhold(touched, look, {d.target for d in detections} & wanted)
-    return Findings(merge(by_turn), merge(rest), touched, hiding)
+    given: list[Detection] = []
+    if statements is not None:
+        passages = [
+            *(p for i in context for p in within(texts[i].text, texts[i].place, i, sentences[i])),
+            *(Passage(look.placed.text, look.placed.place, look.withhold) for look in edges),
+            *(
+                p
+                for i in context
+                for p in hidden_within(hiding[i], texts[i].place, i, sentences[i])
+            ),
+        ]
+        known = {index: [(t.span, t.target) for t in own] for index, own in touched.items()}
+        more, given = await find_statements(statements, passages, known, skip)
+        for index, span, target in more:
+            touched.setdefault(index, []).append(Touched(span, target))
+    return Findings(merge(by_turn), merge([*rest, *((each,) for each in given)]), touched, hiding)
 
 
 def _look(texts: Sequence[RequestText], index: int, span: Span) -> _Look:
@@ -149,15 +169,19 @@ def _glued(texts: Sequence[RequestText]) -> list[PlacedText]:
 
 
 def _edges(texts: Sequence[RequestText], sentences: Mapping[int, Sequence[Span]]) -> list[_Look]:
-    """Where two parts of one context message meet: the sentences on both sides, joined."""
+    """Where two texts of the context meet: the sentences on both sides, joined.
+
+    Met are texts that follow each other, parts of one message without a gap too, and turns of the
+    user with only others' between.
+    """
+    said_by_user = [index for index in sentences if texts[index].kind == "user"]
+    meetings = dict.fromkeys([*pairwise(sentences), *pairwise(said_by_user)])
     looks: list[_Look] = []
-    for (left, before), (right, after) in pairwise(sentences.items()):
-        message = _message_of(texts[left])
-        if not message or message != _message_of(texts[right]):
-            continue
-        ends = ((left, before[-1]), (right, after[0]))
+    for left, right in meetings:
+        ends = ((left, sentences[left][-1]), (right, sentences[right][0]))
         said = [texts[index].text[span.start : span.end] for index, span in ends]
-        looks += [
-            _Look(PlacedText(message, gap.join(said), views=False), ends) for gap in ("\n", "")
-        ]
+        message = _message_of(texts[left])
+        parts = bool(message) and message == _message_of(texts[right])
+        place, gaps = (message, ("\n", "")) if parts else (texts[right].place, ("\n",))
+        looks += [_Look(PlacedText(place, gap.join(said), views=False), ends) for gap in gaps]
     return looks

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from guard.bundle import BundleTarget
 from guard.plan import sign_plan
@@ -96,16 +96,19 @@ class RequestPath:
         if verdict.refused_by is not None:
             return self._refuse(api, request, verdict.refused_by, decision)
         with self.steps.timed("context", decision):
-            turns = [text.text for text in texts if text.kind == "user"]
-            active = await policy.active_set(verdict.active, turns)
+            said = [text.text for text in texts if text.kind == "user"]
+            asked = [text.text for text in texts if text.last]
+            active = await policy.active_set(verdict.active, asked)
             filtered = filter_context(policy.bundle, active, texts, findings)
         if filtered.refused_by is not None:
             return self._refuse(api, request, filtered.refused_by, decision)
         decision.edits = filtered.edits
+        # What was withheld of the user's earlier turns is not for the answer to say back.
+        active = await policy.active_set(verdict.active, _user_turns(api, raw))
         forbid_forcing(request, raw, active)
         with self.steps.timed("substitute", decision):
             touched = [detection.target for detection in findings.merged]
-            swapped = substitute(policy, active, touched, api, raw, turns)
+            swapped = substitute(policy, active, touched, api, raw, said)
         if swapped is not None:
             decision.swapped(swapped.counts)
 
@@ -181,6 +184,10 @@ class RequestPath:
                 await stream.aclose()
 
         return StreamedAnswer(events(), stream.aclose)
+
+
+def _user_turns(api: Api, raw: dict[str, Any]) -> list[str]:
+    return [text.text for text in request_texts(api, raw) if text.kind == "user"]
 
 
 async def _each(events: list[bytes]) -> AsyncIterator[bytes]:

@@ -40,7 +40,7 @@ class Steps:
         """
         with self.timed("detect", decision):
             try:
-                return await find_targets(policy.detector, texts, skip)
+                return await find_targets(policy.detector, texts, skip, policy.statements)
             except Exception:
                 _log.exception("%s: detection failed", decision.id)
                 self.failed(policy, decision, "detection failed")

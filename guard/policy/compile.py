@@ -27,6 +27,7 @@ from guard.phrases import MAX_LETTERS, PhraseSearch, clipped, letters_of
 from guard.policy.load import load_policy
 from guard.policy.model import Policy, PolicyTarget
 from guard.policy.schema import Phrase
+from guard.policy.statements import KnownStatements, compile_statements
 from guard.policy.vectors import Compared, Encode, KnownVectors, PromptVectors
 from guard.stand_ins import Swap, pairs
 from guard.verbatim import RunFilter
@@ -117,6 +118,7 @@ def compile_loaded(
             )
         )
     known.keep(policy, vectors)
+    statements = compile_statements(policy, encode, known.statements)
     bundle = write_bundle(
         root,
         targets=targets,
@@ -126,9 +128,10 @@ def compile_loaded(
             for t in policy.tenants
         ],
         on_error=policy.on_error,
-        encoder=encoder if rows else "",
+        encoder=encoder if rows or len(statements) else "",
         examples=np.stack(rows).astype(np.float32) if rows else None,
         example_targets=np.array(owners, np.int32) if rows else None,
+        statements=statements,
         verbatim=verbatim,
         contrasts=np.stack(contrasts) if contrasts else None,
         contrast_targets=np.array(contrast_owners, np.int32) if contrasts else None,
@@ -153,6 +156,7 @@ class KnownTargets:
 
     def __init__(self) -> None:
         self.vectors = KnownVectors()
+        self.statements = KnownStatements()
         self._phrases: dict[bytes, tuple[BundlePhrase, ...]] = {}
 
     def phrases_of(self, target: PolicyTarget) -> tuple[BundlePhrase, ...]:

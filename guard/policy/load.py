@@ -22,6 +22,7 @@ from guard.policy.named import stand_ins_for
 from guard.policy.problems import InvalidPolicyError
 from guard.policy.schema import Defaults, PolicyFile, Target, TenantEntry
 from guard.policy.source import MAX_BYTES, Source, read_yaml
+from guard.policy.statements import statements_of
 from guard.policy.verbatim import corpus_filter
 from guard.verbatim import RunFilter
 
@@ -154,7 +155,8 @@ class _Loader:
         detect = place.at("detect")
         respond = _respond(spec, defaults)
         examples = self._prompts(spec.detect.examples, detect.at("examples"))
-        extracted = self._facts(spec, examples, place.at("forbid", "extract", "from"))
+        pairs = self._answers(spec, place.at("forbid", "extract", "from"))
+        extracted = _facts(spec, examples, pairs)
         stand_ins: tuple[StandIn, ...] = ()
         if respond == "substitute":
             written = (item if isinstance(item, str) else item.text for item in spec.forbid.phrases)
@@ -171,6 +173,7 @@ class _Loader:
                 spec.detect.counterexamples, detect.at("counterexamples")
             ),
             extracted=extracted,
+            statements=statements_of(pairs, spec.detect.aliases, examples),
             verbatim=self._verbatim(spec, place.at("forbid", "verbatim"), stand_ins),
             stand_ins=stand_ins,
         )
@@ -194,23 +197,15 @@ class _Loader:
                 self.errors.append(place.at(index).error("is blank", "write a prompt"))
         return tuple(given)
 
-    def _facts(self, spec: Target, examples: Sequence[str], place: Place) -> Extracted:
+    def _answers(self, spec: Target, place: Place) -> list[tuple[str, str]]:
         extract = spec.forbid.extract
         if extract is None:
-            return Extracted()
+            return []
         try:
-            pairs = list(read_answers(self._data_file(extract.source, place), place))
+            return read_answers(self._data_file(extract.source, place), place)
         except PolicyError as error:
             self.errors.append(error)
-            return Extracted()
-        return extracted_from(
-            pairs,
-            extract.kind,
-            extract.words,
-            aliases=spec.detect.aliases,
-            phrases=[p if isinstance(p, str) else p.text for p in spec.forbid.phrases],
-            prompts=examples,
-        )
+            return []
 
     def _verbatim(
         self, spec: Target, place: Place, stand_ins: tuple[StandIn, ...]
@@ -233,6 +228,20 @@ class _Loader:
         path = Path(place.source.file).parent / given
         self.files.append(path)
         return path
+
+
+def _facts(spec: Target, examples: Sequence[str], pairs: Sequence[tuple[str, str]]) -> Extracted:
+    extract = spec.forbid.extract
+    if extract is None or not pairs:
+        return Extracted()
+    return extracted_from(
+        pairs,
+        extract.kind,
+        extract.words,
+        aliases=spec.detect.aliases,
+        phrases=[p if isinstance(p, str) else p.text for p in spec.forbid.phrases],
+        prompts=examples,
+    )
 
 
 def _respond(spec: Target, defaults: Defaults) -> Respond:

@@ -10,6 +10,7 @@ from guard.errors import PolicyError
 from guard.policy.extraction import Extracted
 from guard.policy.schema import Target, TenantEntry
 from guard.policy.source import FieldPath, Source
+from guard.statements import Statement
 from guard.verbatim import RunFilter
 
 
@@ -72,6 +73,7 @@ class PolicyTarget:
         mode: the target's own, or the policy's default.
         respond: the target's own, or the policy's default; see ``guard.policy.load``.
         extracted: what ``forbid.extract`` found.
+        statements: what the answers of ``forbid.extract`` say.
         verbatim: the corpus of ``forbid.verbatim``, as a filter.
         stand_ins: of the names in aliases and examples; empty unless it is to ``substitute``.
     """
@@ -83,6 +85,7 @@ class PolicyTarget:
     examples: tuple[str, ...] = ()
     counterexamples: tuple[str, ...] = ()
     extracted: Extracted = field(default_factory=Extracted)
+    statements: tuple[Statement, ...] = ()
     verbatim: RunFilter | None = None
     stand_ins: tuple[StandIn, ...] = ()
 

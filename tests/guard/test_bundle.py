@@ -24,6 +24,7 @@ from guard.bundle import (
     write_bundle,
 )
 from guard.errors import BundleError
+from guard.statements import Statements
 from guard.verbatim import RunFilters
 from tests.guard.words import filter_of
 
@@ -51,6 +52,9 @@ CONTENT: dict[str, Any] = {
     "example_targets": np.zeros(3, np.int32),
     "contrasts": np.eye(1, 4, dtype=np.float32),
     "contrast_targets": np.zeros(1, np.int32),
+    "statements": Statements(
+        np.eye(2, 4, dtype=np.float32), np.zeros(2, np.int32), (("saltgate",), ("1991",)), {0: 0.8}
+    ),
     "verbatim": [(0, filter_of(["the lanterns of saltgate burn"], 2))],
 }
 MEMBERS = [
@@ -63,6 +67,8 @@ MEMBERS = [
     "contrasts.safetensors",
     "tenants.json",
     "examples.safetensors",
+    "statements.json",
+    "statements.safetensors",
     "verbatim.safetensors",
 ]
 
@@ -80,6 +86,12 @@ def test_what_was_written_is_what_is_loaded(tmp_path: Path) -> None:
     assert (bundle.on_error, bundle.encoder) == ("open", "e" * 64)
     np.testing.assert_array_equal(bundle.examples, CONTENT["examples"])
     np.testing.assert_array_equal(bundle.example_targets, CONTENT["example_targets"])
+    for name in ("vectors", "targets"):
+        np.testing.assert_array_equal(
+            getattr(bundle.statements, name), getattr(CONTENT["statements"], name)
+        )
+    assert bundle.statements.facts == (("saltgate",), ("1991",))
+    assert bundle.statements.thresholds == {0: 0.8}
     np.testing.assert_array_equal(bundle.contrasts, CONTENT["contrasts"])
     np.testing.assert_array_equal(bundle.contrast_targets, CONTENT["contrast_targets"])
     assert bundle.examples.dtype == np.float32
@@ -204,6 +216,7 @@ def test_a_member_of_another_bundle_is_refused(tmp_path: Path, member: str) -> N
     other = write(
         tmp_path, targets=[replace(TARGET, id="other", title="x")], phrases=[], tenants=[],
         examples=None, example_targets=None, contrasts=None, contrast_targets=None, verbatim=[],
+            statements=None,
         calibrations={"other": {}},
     ).digest  # fmt: skip
     (tmp_path / digest / member).write_bytes((tmp_path / other / member).read_bytes())
