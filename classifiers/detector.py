@@ -16,7 +16,7 @@ from classifiers.aliases import AliasMatcher
 from classifiers.base import Found, Hidden, PlacedText
 from classifiers.batching import BatchingEncoder
 from classifiers.contrasts import Contrasts
-from classifiers.neighbours import Neighbours
+from classifiers.neighbours import Neighbours, Vectors
 from guard.bundle import Bundle, Method
 from guard.context import Span
 from guard.decision import Detection, Evidence
@@ -114,17 +114,22 @@ class Detector:
         if self._encoder is None or not self._neighbours:
             return [{} for _ in looks]
         vectors = await self._encoder.encode([piece for pieces in looks for piece in pieces])
+        near = await self._near(vectors, [len(pieces) for pieces in looks])
         out: list[_Scores] = []
         start = 0
-        for pieces in looks:
+        for pieces, neighbours in zip(looks, near, strict=True):
             rows = vectors[start : start + len(pieces)]
             out.append(
-                {"neighbour": self._neighbours.best(rows), "contrast": self._contrasts.best(rows)}
-                if pieces
-                else {}
+                {"neighbour": neighbours, "contrast": self._contrasts.best(rows)} if pieces else {}
             )
             start += len(pieces)
         return out
+
+    async def _near(self, vectors: Vectors, sizes: Sequence[int]) -> list[dict[int, float]]:
+        """Neighbours of groups of rows; of very many examples beside the event loop."""
+        if not self._neighbours.large:
+            return self._neighbours.best_of_each(vectors, sizes)
+        return await asyncio.to_thread(self._neighbours.best_of_each, vectors, sizes)
 
     def _combine(
         self,
