@@ -25,10 +25,12 @@ FIGURES = {
     "ununlearning": "ununlearning",
     "detect-seen": "detect_seen",
     "detect-unseen": "detect_unseen",
+    "detect-unnamed": "detect_unnamed",
     "detect-general": "detect_general",
     "detect-towards": "detect_towards",
     "detect-latency": "detect_latency",
     "target-live": "target_live",
+    "index-scale": "index_scale",
 }
 
 
