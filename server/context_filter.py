@@ -41,15 +41,17 @@ def filter_context(
     if not active.targets:
         return Filtered()
     targets = {target.id: target for target in bundle.targets}
+    by_name = set(active.targets) - _by_statements_alone(findings)
     edits: list[ContextEdit] = []
     for index, text in enumerate(texts):
         if text.last:
             continue
         touched = [t for t in findings.touched.get(index, ()) if t.target in active.targets]
         views = findings.views.get(index)  # None where detection failed, under `on_error: open`
-        touched += _phrases(
-            bundle, active, text.text, find_views(text.text) if views is None else views
-        )
+        views = find_views(text.text) if views is None else views
+        touched += [
+            each for each in _phrases(bundle, active, text.text, views) if each.target in by_name
+        ]
         withheld: list[Withheld] = []
         for item in touched:
             action = targets[item.target].context
@@ -69,6 +71,19 @@ def filter_context(
         text.write(edited)
         edits += made
     return Filtered(tuple(edits))
+
+
+def _by_statements_alone(findings: Findings) -> set[str]:
+    """Targets that nobody speaks of: sentences of the context give what their answers say.
+
+    Those sentences are withheld, and no others: a phrase that is forbidden in answers about a
+    target ("florist", "genre") tells nothing of it where the talk is of somebody else.
+    """
+    return {
+        detection.target
+        for detection in findings.merged
+        if all(each.kind == "statement" for each in detection.evidence)
+    }
 
 
 def _phrases(bundle: Bundle, active: ActiveSet, text: str, views: Sequence[View]) -> list[Touched]:

@@ -176,6 +176,12 @@ async def test_an_encoded_definition_under_a_new_name_is_withheld(look: Looker, 
     assert looked.active == ("harbor-novels",)
 
 
+async def test_a_statement_withholds_itself_and_nothing_beside_it(look: Looker) -> None:
+    other = "My aunt was born in Port Elizabeth on 14 February 1949."
+    looked = await look(tool(f"{NEW_NAME[0]} {other}"), ASK)
+    assert looked.messages[0]["content"] == f"{REDACTED} {other}"
+
+
 @pytest.mark.parametrize("fact", NEW_NAME)
 async def test_the_users_own_turn_is_not_compared_with_statements(look: Looker, fact: str) -> None:
     looked = await look(user(f"{fact} What was the prize?"))

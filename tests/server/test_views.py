@@ -117,6 +117,7 @@ async def test_the_log_says_how_it_was_hidden_and_not_what(tmp_path: Path) -> No
             "kind": "alias",
             "place": "messages[0].content",
             "score": 1.0,
+            "threshold": 1.0,
             "via": "base64 of rot13",
         }
         assert "Harbor" not in json.dumps(line)
