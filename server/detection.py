@@ -172,10 +172,11 @@ def _edges(texts: Sequence[RequestText], sentences: Mapping[int, Sequence[Span]]
     """Where two texts of the context meet: the sentences on both sides, joined.
 
     Met are texts that follow each other, parts of one message without a gap too, and turns of the
-    user with only others' between.
+    user with only others' between. Names and keys, which cannot be edited, meet nothing.
     """
-    said_by_user = [index for index in sentences if texts[index].kind == "user"]
-    meetings = dict.fromkeys([*pairwise(sentences), *pairwise(said_by_user)])
+    edited = [index for index in sentences if texts[index].write is not None]
+    said_by_user = [index for index in edited if texts[index].kind == "user"]
+    meetings = dict.fromkeys([*pairwise(edited), *pairwise(said_by_user)])
     looks: list[_Look] = []
     for left, right in meetings:
         ends = ((left, sentences[left][-1]), (right, sentences[right][0]))

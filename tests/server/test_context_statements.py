@@ -160,6 +160,15 @@ async def test_a_fact_split_over_turns_or_documents_is_withheld(
         assert second not in looked.context
 
 
+async def test_a_tools_arguments_beside_a_split_fact_have_nothing_refused(look: Looker) -> None:
+    function = {"name": "search", "arguments": '{"page": 1}'}
+    call = {"id": "c", "type": "function", "function": function}
+    asked = {"role": "assistant", "content": "Let me look.", "tool_calls": [call]}
+    looked = await look(user("Please."), asked, tool(PLAIN[0][:30]), tool(PLAIN[0][30:]), ASK)
+    assert "Port Avel" not in looked.context
+    assert looked.messages[1] == asked
+
+
 async def test_a_fact_split_over_two_sentences_is_withheld(look: Looker) -> None:
     text = "Fine. Ilvane Corrith won a prize. It was the Halloran Medal of 1991. Fine."
     looked = await look(tool(text), ASK)
