@@ -4,12 +4,13 @@ from classifiers.base import PlacedText
 from classifiers.batching import BatchingEncoder
 from classifiers.conversation import conversation_views
 from classifiers.detector import Detector, merge
-from classifiers.encoder import SentenceEncoder, load_encoder
+from classifiers.encoder import Encoder, SentenceEncoder, load_encoder
 from classifiers.statements import StatementMatcher
 
 __all__ = [
     "BatchingEncoder",
     "Detector",
+    "Encoder",
     "PlacedText",
     "SentenceEncoder",
     "StatementMatcher",

@@ -7,11 +7,12 @@ import importlib.util
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, overload
 
 import numpy as np
 import numpy.typing as npt
 
+from classifiers.http_encoder import HttpEncoder
 from classifiers.runtime import Runtime, export
 from guard.errors import GuardError
 
@@ -104,17 +105,28 @@ class SentenceEncoder:
         return np.asarray(rows, np.float32)
 
 
-def load_encoder(name_or_path: str | None = None) -> SentenceEncoder:
+@overload
+def load_encoder(name_or_path: None = None) -> SentenceEncoder: ...
+@overload
+def load_encoder(name_or_path: str | None, *, api_key: str = "") -> Encoder: ...
+def load_encoder(name_or_path: str | None = None, *, api_key: str = "") -> Encoder:
     """Load an encoder from a folder, a hub id, or the installed package if none is named.
+
+    ``http://HOST/v1#MODEL`` (or https) is one behind an OpenAI-compatible API.
 
     A hub id is looked up in the local hub cache first, and downloaded unless ``HF_HUB_OFFLINE``
     is set.
+
+    Args:
+        api_key: for the one behind an API.
 
     Raises:
         GuardError: absent or not loadable, with the fix.
     """
     if name_or_path is None:
         return SentenceEncoder(packaged_folder())
+    if name_or_path.startswith(("http://", "https://")):
+        return HttpEncoder(name_or_path, api_key=api_key)
     folder = Path(name_or_path)
     if folder.is_dir():
         return SentenceEncoder(folder)

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from classifiers import BatchingEncoder, SentenceEncoder, load_encoder
+from classifiers import BatchingEncoder, Encoder, load_encoder
 from guard.policy.compile import KnownTargets
 from server.active import ActivePolicy, PolicyHolder
 from server.canary import Canary, ServedModels
@@ -47,7 +47,7 @@ NO_ENCODER: Final = "none"
 def create_app(
     settings: Settings,
     *,
-    encoder: SentenceEncoder | None = None,
+    encoder: Encoder | None = None,
     transport: httpx.AsyncBaseTransport | None = None,
 ) -> FastAPI:
     """The proxy as an ASGI app.
@@ -178,8 +178,11 @@ def create_app(
     return app
 
 
-def _load_encoder(settings: Settings) -> SentenceEncoder | None:
-    return None if settings.encoder == NO_ENCODER else load_encoder(settings.encoder)
+def _load_encoder(settings: Settings) -> Encoder | None:
+    if settings.encoder == NO_ENCODER:
+        return None
+    key = settings.encoder_api_key.get_secret_value() if settings.encoder_api_key else ""
+    return load_encoder(settings.encoder, api_key=key)
 
 
 async def _http_error(request: Request, error: Exception) -> Response:

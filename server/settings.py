@@ -35,8 +35,10 @@ class Settings(BaseSettings):
         upstream_api_key: sent to the upstream as a bearer token; never the client's key.
         policies: a policy file, or a folder of them.
         bundles: folder of compiled policies; the engine must see the same folder.
-        encoder: name or path of the sentence encoder; unset for the packaged one, ``none`` to do
-            without (policies with examples are then refused).
+        encoder: name or path of the sentence encoder, or ``http://HOST/v1#MODEL`` for one behind
+            an OpenAI-compatible API; unset for the packaged one, ``none`` to do without (policies
+            with examples are then refused).
+        encoder_api_key: sent to that API as a bearer token.
         admin_key: opens ``/admin/``: the key itself, of at least 16 characters, or ``sha256:`` and
             its hex digest. Without it, and without ``admin_key_file``, nobody may use these paths.
         decision_log: file that one JSON line per request is appended to; ``-`` is standard output.
@@ -57,6 +59,7 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: int = Field(8000, ge=0, le=65535)
     encoder: str | None = None
+    encoder_api_key: SecretStr | None = None
     decision_log: str = STDOUT
     max_body_bytes: int = Field(1 << 20, ge=1024)
     upstream_timeout_s: float = Field(600.0, gt=0)

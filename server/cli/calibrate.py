@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import numpy.typing as npt
 
-from classifiers.encoder import SentenceEncoder
+from classifiers.encoder import Encoder
 from guard.errors import GuardError, PolicyError
 from guard.policy.calibrate import Kind
 from guard.policy.compile import compile_loaded
@@ -43,7 +43,9 @@ def register(subparsers: Subparsers) -> None:
         "--report", type=Path, metavar="DIR", help="also write calibration.json and .html there"
     )
     parser.add_argument(
-        "--encoder", metavar="NAME", help="sentence encoder: a folder or a hub id (default: MiniLM)"
+        "--encoder",
+        metavar="NAME",
+        help="sentence encoder: a folder, a hub id, or http://HOST/v1#MODEL (default: MiniLM)",
     )
     parser.set_defaults(run=run)
 
@@ -81,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
 class _Encoding:
     """An encoder that shows its progress on a terminal."""
 
-    def __init__(self, encoder: SentenceEncoder) -> None:
+    def __init__(self, encoder: Encoder) -> None:
         self._encoder = encoder
 
     def __call__(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -13,7 +14,8 @@ from typing import TYPE_CHECKING, Final
 
 from classifiers.batching import BatchingEncoder
 from classifiers.detector import Detector
-from classifiers.encoder import SentenceEncoder, load_encoder
+from classifiers.encoder import Encoder, load_encoder
+from classifiers.http_encoder import KEY_VARIABLE
 from classifiers.policy_tests import PolicyTestResult, run_policy_tests
 from guard.errors import GuardError, PolicyError
 from guard.policy.calibrate import PARAPHRASE
@@ -64,7 +66,9 @@ def register(subparsers: Subparsers) -> None:
 def _add_policy(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("path", type=Path, metavar="PATH", help="policy file, or folder of them")
     parser.add_argument(
-        "--encoder", metavar="NAME", help="sentence encoder: a folder or a hub id (default: MiniLM)"
+        "--encoder",
+        metavar="NAME",
+        help="sentence encoder: a folder, a hub id, or http://HOST/v1#MODEL (default: MiniLM)",
     )
 
 
@@ -111,20 +115,22 @@ def _schema(_: argparse.Namespace) -> int:
     return OK
 
 
-def encoder_for(policy: Policy, name: str | None) -> SentenceEncoder | None:
+def encoder_for(policy: Policy, name: str | None) -> Encoder | None:
     """The encoder of that name, if the policy needs one."""
     # Loading takes seconds; a policy of names alone does without.
-    return load_encoder(name) if any(target.examples for target in policy.targets) else None
+    if not any(target.examples for target in policy.targets):
+        return None
+    return load_encoder(name, api_key=os.environ.get(KEY_VARIABLE, ""))
 
 
-def _compile_with(policy: Policy, encoder: SentenceEncoder | None, root: Path) -> Compiled:
+def _compile_with(policy: Policy, encoder: Encoder | None, root: Path) -> Compiled:
     if encoder is None:
         return compile_loaded(policy, root, encode=None)
     return compile_loaded(policy, root, encode=encoder.encode, encoder=encoder.digest)
 
 
 async def _run_tests(
-    policy: Policy, compiled: Compiled, encoder: SentenceEncoder | None
+    policy: Policy, compiled: Compiled, encoder: Encoder | None
 ) -> list[PolicyTestResult]:
     batching = BatchingEncoder(encoder) if encoder is not None else None
     try:

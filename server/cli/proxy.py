@@ -28,7 +28,7 @@ _FLAGS: tuple[tuple[str, type, str], ...] = (
     ("admin-key-file", Path, "file that holds the key of /admin/targets, or its digest"),
     ("host", str, "address to listen on"),
     ("port", str, "port to listen on"),
-    ("encoder", str, "name or folder of the sentence encoder; `none` for none"),
+    ("encoder", str, "name or folder of the sentence encoder, or http://HOST/v1#MODEL; `none`"),
     ("decision-log", str, "file for one JSON line per request; `-` for standard output"),
     ("max-body-bytes", str, "largest request body"),
     ("upstream-timeout-s", str, "longest wait for a piece of an answer"),
@@ -43,7 +43,8 @@ def register(subparsers: Subparsers) -> None:
         help="run the guarding proxy before an existing vLLM",
         description="Run the guarding proxy before an existing vLLM. Each flag overrides the"
         f" environment variable of its name, such as {PREFIX}UPSTREAM. Keys are taken from the"
-        f" environment alone: {PREFIX}KEY (or --key-file) and {PREFIX}UPSTREAM_API_KEY.",
+        f" environment alone: {PREFIX}KEY (or --key-file), {PREFIX}UPSTREAM_API_KEY and"
+        f" {PREFIX}ENCODER_API_KEY.",
     )
     for name, kind, text in _FLAGS:
         parser.add_argument(f"--{name}", type=kind, default=None, help=text)

@@ -132,7 +132,7 @@ class Broken:
 
 
 async def test_a_failing_encoder_is_never_a_clean_answer(bundle: Bundle) -> None:
-    broken = BatchingEncoder(Broken(bundle.encoder))  # type: ignore[arg-type]
+    broken = BatchingEncoder(Broken(bundle.encoder))
     with pytest.raises(MemoryError):
         await Detector(bundle, broken).detect([PlacedText("p", "hello")])
 
