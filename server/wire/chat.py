@@ -94,7 +94,8 @@ class ChatRequest(GuardedRequest):
 
     FORWARDED: ClassVar[frozenset[str]] = GuardedRequest.FORWARDED | {
         "messages", "max_completion_tokens", "top_logprobs", "tools", "tool_choice",
-        "parallel_tool_calls", "reasoning_effort", "include_reasoning", "thinking_token_budget",
+        "parallel_tool_calls", "documents", "reasoning_effort", "include_reasoning",
+        "thinking_token_budget",
     }  # fmt: skip
 
     messages: Annotated[list[Message], Field(min_length=1, max_length=4096)]
@@ -104,6 +105,8 @@ class ChatRequest(GuardedRequest):
     tools: Annotated[list[Tool], Field(max_length=512)] | None = None
     tool_choice: Literal["none", "auto", "required"] | NamedTool | None = None
     parallel_tool_calls: bool | None = None
+    # For chat templates of retrieval; vLLM gives them to the template as they are.
+    documents: Annotated[list[dict[str, str]], Field(max_length=4096)] | None = None
     reasoning_effort: str | None = None
     include_reasoning: bool | None = None
     thinking_token_budget: Annotated[int, Field(ge=0)] | None = None
@@ -142,12 +145,21 @@ def check_messages(raw: dict[str, Any]) -> None:
                 refuse_media(message.get("content"), f"messages[{index}].content")
 
 
+def _lift_documents(raw: dict[str, Any]) -> None:
+    """Take documents from where some clients send them to where the guard reads them."""
+    options = raw.get("chat_template_kwargs")
+    if isinstance(options, dict) and set(options) == {"documents"} and not raw.get("documents"):
+        raw["documents"] = options["documents"]
+        del raw["chat_template_kwargs"]
+
+
 def parse_chat(raw: dict[str, Any]) -> ChatRequest:
     """Check a decoded body; what means nothing to the engine is taken out of ``raw``.
 
     Raises:
         RequestError: unknown, refused, missing or invalid fields, the first of them named.
     """
+    _lift_documents(raw)
     strip_refused(raw)
     check_messages(raw)
     try:

@@ -71,8 +71,9 @@ REFUSED: Final[Mapping[str, Refusal]] = {
     "add_generation_prompt": Refusal(_UNSEEN_PROMPT, _REMOVE, (True,)),
     "add_special_tokens": Refusal(_UNSEEN_PROMPT, _REMOVE),
     "chat_template": Refusal(_UNSEEN_PROMPT, "set the template on the engine"),
-    "chat_template_kwargs": Refusal(_UNSEEN_PROMPT, "set the template on the engine", ({},)),
-    "documents": Refusal(_UNSEEN_PROMPT, "put the documents into messages", ([],)),
+    "chat_template_kwargs": Refusal(
+        _UNSEEN_PROMPT, "set the template on the engine, and send documents as `documents`", ({},)
+    ),
     "truncate_prompt_tokens": Refusal(_UNSEEN_PROMPT, "shorten the prompt yourself"),
     "truncation_side": Refusal(_UNSEEN_PROMPT, "shorten the prompt yourself"),
     "suffix": Refusal("text after the gap would not be guarded as context", _REMOVE, ("",)),

@@ -74,6 +74,7 @@ def chat_texts(raw: dict[str, Any]) -> list[RequestText]:
             texts += _called(call["function"], f"{place}.tool_calls[{number}].function")
     for number, tool in enumerate(raw.get("tools") or ()):
         texts += _tree(tool["function"], f"tools[{number}].function", lambda: None)
+    texts += document_texts(raw.get("documents") or [], "documents")
     return [text for text in texts if text.text]
 
 
