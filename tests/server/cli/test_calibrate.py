@@ -21,7 +21,7 @@ run = runner(cli.register)
 
 @pytest.fixture(autouse=True)
 def _one_encoder(encoder: SentenceEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(policies, "load_encoder", lambda name: encoder)
+    monkeypatch.setattr(policies, "load_encoder", lambda name, api_key: encoder)
 
 
 def policy(folder: Path, **detect: Any) -> Path:

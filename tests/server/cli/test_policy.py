@@ -22,7 +22,7 @@ run = runner(cli.register)
 
 @pytest.fixture(autouse=True)
 def _one_encoder(encoder: SentenceEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli, "load_encoder", lambda name: encoder)
+    monkeypatch.setattr(cli, "load_encoder", lambda name, api_key: encoder)
 
 
 def outcome_of(*tests: tuple[str, str], **fields: Any) -> dict[str, Any]:
