@@ -97,7 +97,8 @@ def _check_detection(target: PolicyTarget) -> Iterator[Problem]:
                 yield detect.at(name).warning(
                     "has no effect without `examples`", "add `detect.examples`, or remove it"
                 )
-    both = set(map(normalise, target.examples)) & set(map(normalise, target.counterexamples))
+    near = set(map(normalise, target.counterexamples))
+    both = near & set(map(normalise, target.examples)) if near else near
     for prompt in sorted(both):
         yield detect.at("counterexamples").error(
             f"`{prompt[:80]}` is an example and a counterexample", "keep it in one of them"

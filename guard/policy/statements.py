@@ -47,6 +47,8 @@ def statements_of(
         pairs: (question, answer).
         aliases, prompts: what the target is asked by.
     """
+    if not pairs:
+        return ()
     asked = [*prompts, *(question for question, _ in pairs)]
     names = [name.text for name in names_in(aliases, asked) if name.kind in _NAMES]
     names = sorted({*aliases, *names}, key=len, reverse=True)
