@@ -8,6 +8,7 @@ That is what lets the engine normalise tokens once, ahead of time, and join the 
 Folding of one code point, in this order:
 
 * compatibility decomposition and case folding (Unicode NFKD, ``str.casefold``);
+* the dotless i of Turkish becomes i, since its capital is I;
 * accents and other reordering marks are dropped, as are zero-width and default-ignorable
   characters;
 * letters, digits and spacing vowel signs stay;
@@ -27,6 +28,7 @@ SEP: Final = " "
 
 # Letters by category that render as nothing; the rest of Default_Ignorable_Code_Point is Cf or Mn.
 _BLANK_LETTERS: Final = frozenset("\u115f\u1160\u17b4\u17b5\u3164\uffa0")
+_DOTLESS: Final = "\u0131"
 # Canonical combining classes of marks that carry meaning: none (vowel signs) and virama.
 _KEPT_MARK_CLASSES: Final = frozenset({0, 9})
 _UNSPACED: Final = (
@@ -71,7 +73,7 @@ def fold(char: str) -> str:
     """The folded form of one code point: empty, ``" "``, or letters (possibly between spaces)."""
     # Case folding can yield new compatibility characters and the reverse (Unicode D145), so twice.
     text = unicodedata.normalize("NFKD", char).casefold()
-    text = unicodedata.normalize("NFKD", text).casefold()
+    text = unicodedata.normalize("NFKD", text).casefold().replace(_DOTLESS, "i")
     return "".join(_fold_decomposed(c) for c in text)
 
 
