@@ -16,6 +16,7 @@ from classifiers.aliases import AliasMatcher
 from classifiers.base import Found, Hidden, PlacedText
 from classifiers.batching import BatchingEncoder
 from classifiers.contrasts import Contrasts
+from classifiers.keywords import Keywords
 from classifiers.neighbours import Neighbours, Vectors
 from guard.bundle import Bundle, Method
 from guard.context import Span
@@ -58,6 +59,7 @@ class Detector:
         self._aliases = AliasMatcher(bundle)
         self._neighbours = Neighbours(bundle)
         self._contrasts = Contrasts(bundle)
+        self._keywords = Keywords(bundle)
         self._encoder = encoder
         self._today = today
         if not self._neighbours:
@@ -111,17 +113,17 @@ class Detector:
 
     async def _compare(self, looks: Sequence[Sequence[str]]) -> list[_Scores]:
         """For each list of pieces, the best score of one of them for each target, by method."""
+        out: list[_Scores] = [{"keywords": self._keywords.best(pieces)} for pieces in looks]
         if self._encoder is None or not self._neighbours:
-            return [{} for _ in looks]
+            return out
         vectors = await self._encoder.encode([piece for pieces in looks for piece in pieces])
         near = await self._near(vectors, [len(pieces) for pieces in looks])
-        out: list[_Scores] = []
         start = 0
-        for pieces, neighbours in zip(looks, near, strict=True):
+        for pieces, scores, neighbours in zip(looks, out, near, strict=True):
             rows = vectors[start : start + len(pieces)]
-            out.append(
-                {"neighbour": neighbours, "contrast": self._contrasts.best(rows)} if pieces else {}
-            )
+            if pieces:
+                scores["neighbour"] = neighbours
+                scores["contrast"] = self._contrasts.best(rows)
             start += len(pieces)
         return out
 

@@ -8,6 +8,7 @@ Proxy and engine share a folder of bundles; each bundle is a folder named by its
                    /phrases.txt          normalised phrases, one a line, by target
                    /phrases.safetensors  target, slot [n] int32, hard [n] bool, turn [n] int16;
                                          until [n_targets] int32
+                   /keywords.safetensors words, and which targets hold them; see guard/keywords.py
                    /calibration.json     by target, what its threshold rests on
                    /tenants.json         API keys as sha256, exemptions
                    /examples.safetensors unit sentence vectors [n, d] float32, targets [n] int32
@@ -41,6 +42,7 @@ from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from guard.errors import BundleError
+from guard.keywords import KeywordTable
 from guard.statements import Statements
 from guard.verbatim import RunFilter, RunFilters
 
@@ -56,8 +58,8 @@ Mode = Literal["enforce", "observe"]
 Respond = Literal["suppress", "refuse", "substitute", "observe"]
 # What a name that prompts hold is of; `given` and `family` are words of a person's name.
 NameKind = Literal["person", "given", "family", "title", "place", "institution", "day", "number"]
-# How a request is compared with a target's examples; see guard/policy/scoring.py.
-Method = Literal["neighbour", "contrast"]
+# How a request is compared with a target; see guard/policy/scoring.py and guard/keywords.py.
+Method = Literal["neighbour", "contrast", "keywords"]
 ContextAction = Literal["redact", "drop", "refuse", "allow"]
 OnError = Literal["closed", "open"]
 
@@ -219,6 +221,8 @@ class Bundle:
         contrasts: [n, d] float32, unit directions in which a text points that names a target.
         contrast_targets: [n] int32, index of the target of each row, ascending.
         encoder: digest of the encoder that made these; another encoder must not be used.
+        keywords: words that targets are described by; empty if none were trained.
+        keyword_targets: [n] int32, the target of each row of ``keywords``; -1 for what is none.
         statements: what answers about its targets say.
         verbatim: what keeps answers from repeating protected texts.
         calibrations: by id of the targets that have examples and by method, what a calibrated
@@ -235,6 +239,8 @@ class Bundle:
     example_targets: npt.NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
     contrasts: npt.NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0), np.float32))
     contrast_targets: npt.NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
+    keywords: KeywordTable = field(default_factory=lambda: KeywordTable.of([], []))
+    keyword_targets: npt.NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
     statements: Statements = field(default_factory=Statements)
     verbatim: RunFilters = field(default_factory=lambda: RunFilters.of([]))
     calibrations: Mapping[str, Any] = field(default_factory=dict)
@@ -291,6 +297,8 @@ def write_bundle(
     example_targets: npt.NDArray[np.int32] | None = None,
     contrasts: npt.NDArray[np.float32] | None = None,
     contrast_targets: npt.NDArray[np.int32] | None = None,
+    keywords: KeywordTable | None = None,
+    keyword_targets: npt.NDArray[np.int32] | None = None,
     statements: Statements | None = None,
     verbatim: Sequence[tuple[int, RunFilter]] = (),
     calibrations: Mapping[str, Any] | None = None,
@@ -327,6 +335,7 @@ def write_bundle(
                 "until": np.array([_until(target) for target in all_targets], np.int32),
             }
         ),
+        "keywords.safetensors": _save_keywords(keywords, keyword_targets),
         "calibration.json": canonical_json(calibrations or {}),
         "tenants.json": canonical_json([asdict(t) for t in tenants]),
         "examples.safetensors": _save_vectors(examples, example_targets),
@@ -354,6 +363,16 @@ def _save_vectors(
     saved: bytes = save_tensors(
         {
             "vectors": np.zeros((0, 0), np.float32) if vectors is None else vectors,
+            "targets": np.zeros(0, np.int32) if targets is None else targets,
+        }
+    )
+    return saved
+
+
+def _save_keywords(table: KeywordTable | None, targets: npt.NDArray[np.int32] | None) -> bytes:
+    saved: bytes = save_tensors(
+        {
+            **(KeywordTable.of([], []) if table is None else table).arrays(),
             "targets": np.zeros(0, np.int32) if targets is None else targets,
         }
     )
@@ -402,6 +421,7 @@ def load_bundle(root: Path, digest: str) -> Bundle:
     head = json.loads(members["targets.json"])
     examples = load_tensors(members["examples.safetensors"])
     contrasts = load_tensors(members["contrasts.safetensors"])
+    keywords = load_tensors(members["keywords.safetensors"])
     return Bundle(
         digest=digest,
         targets=tuple(_target(row) for row in head["targets"]),
@@ -416,6 +436,8 @@ def load_bundle(root: Path, digest: str) -> Bundle:
         example_targets=examples["targets"],
         contrasts=contrasts["vectors"],
         contrast_targets=contrasts["targets"],
+        keywords=KeywordTable.from_arrays(keywords),
+        keyword_targets=keywords["targets"],
         statements=_statements(members),
         verbatim=RunFilters(**load_tensors(members["verbatim.safetensors"])),
         calibrations=json.loads(members["calibration.json"]),

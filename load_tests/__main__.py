@@ -28,6 +28,7 @@ FIGURES = {
     "detect-unnamed": "detect_unnamed",
     "detect-general": "detect_general",
     "detect-towards": "detect_towards",
+    "detect-languages": "detect_languages",
     "detect-latency": "detect_latency",
     "target-live": "target_live",
     "index-scale": "index_scale",

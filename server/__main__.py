@@ -1,4 +1,5 @@
-"""The command line: ``unlearn-guard serve | proxy | check | compile | calibrate | schema``."""
+"""The command line: ``unlearn-guard serve | proxy | check | compile | train | calibrate | schema``.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +20,7 @@ _MODULES: Final = {
     "compile": "server.cli.policy",
     "schema": "server.cli.policy",
     "calibrate": "server.cli.calibrate",
+    "train": "server.cli.train",
 }
 
 FAILED: Final = 2

@@ -1,10 +1,11 @@
 """How much like a target a request must be to be taken for it: a threshold a method, from data.
 
 Two samples speak. The *negatives* must be allowed to pass: the target's counterexamples, the
-general prompts shipped with the package, and the target's own examples asked about others. Each
-kind is bounded by itself (see ``guard/policy/conformal.py``), since a promise about everyday
-prompts says nothing about near misses. The *typical* score is the median over the examples of each
-one's score by the other examples: what a prompt about the target that is no example looks like.
+general prompts shipped with the package, the target's own examples asked about others, and what
+other targets are asked with. Each kind is bounded by itself (see ``guard/policy/conformal.py``),
+since a promise about everyday prompts says nothing about near misses. The *typical* score is the
+median over the examples of each one's score by the other examples: what a prompt about the target
+that is no example looks like.
 
 The threshold stands on the highest bound or, where the typical score is higher still, some of the
 way from the bound to it, since users' harmless prompts come nearer to a target than any shipped set
@@ -29,7 +30,7 @@ MARGIN: Final = 0.005
 # How many of the closest negatives a calibration names.
 CLOSEST: Final = 5
 
-Kind = Literal["counterexamples", "general", "others"]
+Kind = Literal["counterexamples", "general", "others", "targets"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,9 @@ class Manner:
 MANNERS: Final[Mapping[Method, Manner]] = {
     "neighbour": Manner(floor=0.55, cap=0.95, typical=0.85, towards=0.6),
     "contrast": Manner(floor=0.05, cap=1.0, typical=1.0, towards=0.3),
+    # Chosen on the same authors, by the descriptions of them in load_tests/unnamed.jsonl.
+    # One word shared is never enough, however rare: it comes to 0.58 at most.
+    "keywords": Manner(floor=0.6, cap=10.0, typical=10.0, towards=0.2),
 }
 
 

@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +29,7 @@ from guard.policy.load import load_policy
 from guard.policy.model import Policy, PolicyTarget
 from guard.policy.schema import Phrase
 from guard.policy.statements import KnownStatements, compile_statements
+from guard.policy.trained import Trained
 from guard.policy.vectors import Compared, Encode, KnownVectors, PromptVectors
 from guard.stand_ins import Swap, pairs
 from guard.verbatim import RunFilter
@@ -94,6 +96,7 @@ def compile_loaded(
     owners: list[int] = []
     contrasts: list[npt.NDArray[np.float32]] = []
     contrast_owners: list[int] = []
+    keyword_rows: dict[int, int] = {}
     for index, target in enumerate(policy.targets):
         own = known.phrases_of(target)
         phrases += [replace(phrase, target=index) for phrase in own]
@@ -105,6 +108,8 @@ def compile_loaded(
         if made.contrast is not None:
             contrasts.append(made.contrast)
             contrast_owners.append(index)
+        if target.learnt is not None:
+            keyword_rows[target.learnt.row] = index
         bundled = _bundle_target(target, made.compared)
         targets.append(bundled)
         compiled.append(
@@ -135,17 +140,39 @@ def compile_loaded(
         verbatim=verbatim,
         contrasts=np.stack(contrasts) if contrasts else None,
         contrast_targets=np.array(contrast_owners, np.int32) if contrasts else None,
+        keywords=policy.trained.table if policy.trained is not None and keyword_rows else None,
+        keyword_targets=_rows_to_targets(keyword_rows, policy.trained),
         calibrations={
-            each.id: {
-                method: asdict(compared.calibration)
-                for method, compared in each.compared.items()
-                if compared.calibration is not None
-            }
-            for each in compiled
-            if each.compared
+            target.spec.id: _calibrations(target, each.compared)
+            for target, each in zip(policy.targets, compiled, strict=True)
+            if each.compared or target.learnt is not None
         },
     )
     return Compiled(bundle, tuple(compiled))
+
+
+def _rows_to_targets(
+    rows: Mapping[int, int], trained: Trained | None
+) -> npt.NDArray[np.int32] | None:
+    if trained is None or not rows:
+        return None
+    targets = np.full(trained.table.n_targets, -1, np.int32)
+    for row, index in rows.items():
+        targets[row] = index
+    return targets
+
+
+def _calibrations(
+    target: PolicyTarget, compared: Mapping[Method, Compared]
+) -> dict[Method, Mapping[str, Any]]:
+    found: dict[Method, Mapping[str, Any]] = {
+        method: asdict(each.calibration)
+        for method, each in compared.items()
+        if each.calibration is not None
+    }
+    if target.learnt is not None:
+        found["keywords"] = target.learnt.calibration
+    return found
 
 
 class KnownTargets:
@@ -271,6 +298,9 @@ def _cues(target: PolicyTarget, phrases: Sequence[str]) -> set[str]:
 
 def _bundle_target(target: PolicyTarget, compared: Mapping[Method, Compared]) -> BundleTarget:
     spec = target.spec
+    thresholds = {method: each.threshold for method, each in compared.items()}
+    if target.learnt is not None and target.learnt.threshold is not None:
+        thresholds["keywords"] = target.learnt.threshold
     return BundleTarget(
         id=spec.id,
         title=spec.title,
@@ -282,7 +312,7 @@ def _bundle_target(target: PolicyTarget, compared: Mapping[Method, Compared]) ->
         context=spec.context,
         always=spec.forbid.always,
         expires=spec.expires.isoformat() if spec.expires else "",
-        thresholds={method: each.threshold for method, each in compared.items()},
+        thresholds=thresholds,
         aliases=tuple(dict.fromkeys(normalise(alias) for alias in spec.detect.aliases)),
         stand_ins=target.stand_ins,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -23,6 +23,7 @@ from guard.policy.problems import InvalidPolicyError
 from guard.policy.schema import Defaults, PolicyFile, Target, TenantEntry
 from guard.policy.source import MAX_BYTES, Source, read_yaml
 from guard.policy.statements import statements_of
+from guard.policy.trained import Trained, read_trained, trained_path
 from guard.policy.verbatim import corpus_filter
 from guard.verbatim import RunFilter
 
@@ -31,11 +32,12 @@ Model = TypeVar("Model", bound=BaseModel)
 SUFFIXES: Final = frozenset({".yaml", ".yml"})
 
 
-def load_policy(path: Path, *, today: datetime.date | None = None) -> Policy:
+def load_policy(path: Path, *, today: datetime.date | None = None, trained: bool = True) -> Policy:
     """Read one policy file, or all ``*.yaml`` and ``*.yml`` files of a folder by name.
 
     Args:
         today: the day that expiry is judged by; UTC's present day if not given.
+        trained: whether to read what was learnt of it, too.
 
     Raises:
         InvalidPolicyError: a ``PolicyError`` whose ``errors`` are all problems found.
@@ -44,6 +46,8 @@ def load_policy(path: Path, *, today: datetime.date | None = None) -> Policy:
     loader = _Loader(day)
     for file in _policy_files(path):
         loader.read(file)
+    if trained:
+        loader.read_trained(trained_path(path))
     return loader.finish(str(path))
 
 
@@ -79,6 +83,14 @@ class _Loader:
     tenants: list[tuple[TenantEntry, Place]] = field(default_factory=list)
     defaults: tuple[Defaults, Place] | None = None
     files: list[Path] = field(default_factory=list)
+    trained: Trained | None = None
+
+    def read_trained(self, file: Path) -> None:
+        self.files.append(file)
+        try:
+            self.trained = read_trained(file)
+        except PolicyError as error:
+            self.errors.append(error)
 
     def read(self, file: Path) -> None:
         self.files.append(file)
@@ -135,12 +147,14 @@ class _Loader:
             self.warnings.append(
                 PolicyWarning("holds no target: nothing is guarded", "add one", shown, 1, "targets")
             )
+        self._sort(_not_trained_since(targets, self.trained))
         return Policy(
             targets=tuple(targets),
             tenants=tuple(tenant for tenant, _ in self.tenants),
             on_error=defaults.on_error,
             warnings=tuple(self.warnings),
             files=tuple(dict.fromkeys(self.files)),
+            trained=self.trained,
         )
 
     def _sort(self, problems: Iterable[Problem]) -> None:
@@ -155,8 +169,8 @@ class _Loader:
         detect = place.at("detect")
         respond = _respond(spec, defaults)
         examples = self._prompts(spec.detect.examples, detect.at("examples"))
-        pairs = self._answers(spec, place.at("forbid", "extract", "from"))
-        extracted = _facts(spec, examples, pairs)
+        answers = self._answers(spec, place.at("forbid", "extract", "from"))
+        extracted = _facts(spec, examples, answers)
         stand_ins: tuple[StandIn, ...] = ()
         if respond == "substitute":
             written = (item if isinstance(item, str) else item.text for item in spec.forbid.phrases)
@@ -172,11 +186,15 @@ class _Loader:
             counterexamples=self._prompts(
                 spec.detect.counterexamples, detect.at("counterexamples")
             ),
+            answers=answers,
             extracted=extracted,
-            statements=statements_of(pairs, spec.detect.aliases, examples),
+            statements=statements_of(answers, spec.detect.aliases, examples),
             verbatim=self._verbatim(spec, place.at("forbid", "verbatim"), stand_ins),
             stand_ins=stand_ins,
         )
+        learnt = self.trained.of(target) if self.trained is not None else None
+        if learnt is not None and learnt.threshold is not None:
+            target = replace(target, learnt=learnt)
         complete = len(self.errors) == before
         self._sort(check_target(target, self.today, complete=complete))
         return target
@@ -197,15 +215,15 @@ class _Loader:
                 self.errors.append(place.at(index).error("is blank", "write a prompt"))
         return tuple(given)
 
-    def _answers(self, spec: Target, place: Place) -> list[tuple[str, str]]:
+    def _answers(self, spec: Target, place: Place) -> tuple[tuple[str, str], ...]:
         extract = spec.forbid.extract
         if extract is None:
-            return []
+            return ()
         try:
-            return read_answers(self._data_file(extract.source, place), place)
+            return tuple(read_answers(self._data_file(extract.source, place), place))
         except PolicyError as error:
             self.errors.append(error)
-            return []
+            return ()
 
     def _verbatim(
         self, spec: Target, place: Place, stand_ins: tuple[StandIn, ...]
@@ -230,12 +248,24 @@ class _Loader:
         return path
 
 
-def _facts(spec: Target, examples: Sequence[str], pairs: Sequence[tuple[str, str]]) -> Extracted:
+def _not_trained_since(
+    targets: Sequence[PolicyTarget], trained: Trained | None
+) -> Iterator[PolicyWarning]:
+    for target in targets:
+        known = trained is not None and target.spec.id in trained.targets
+        if trained is not None and known and trained.of(target) is None:
+            yield target.place.at("detect").warning(
+                "has changed since `unlearn-guard train`: what was learnt of it is not used",
+                "run `unlearn-guard train` again",
+            )
+
+
+def _facts(spec: Target, examples: Sequence[str], answers: Sequence[tuple[str, str]]) -> Extracted:
     extract = spec.forbid.extract
-    if extract is None or not pairs:
+    if extract is None or not answers:
         return Extracted()
     return extracted_from(
-        pairs,
+        answers,
         extract.kind,
         extract.words,
         aliases=spec.detect.aliases,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from guard.bundle import Mode, OnError, Respond, StandIn
 from guard.errors import PolicyError
@@ -12,6 +13,9 @@ from guard.policy.schema import Target, TenantEntry
 from guard.policy.source import FieldPath, Source
 from guard.statements import Statement
 from guard.verbatim import RunFilter
+
+if TYPE_CHECKING:
+    from guard.policy.trained import Trained, TrainedTarget
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +76,12 @@ class PolicyTarget:
         place: where it is written.
         mode: the target's own, or the policy's default.
         respond: the target's own, or the policy's default; see ``guard.policy.load``.
+        answers: (question, answer) pairs of the file that ``forbid.extract`` names.
         extracted: what ``forbid.extract`` found.
         statements: what the answers of ``forbid.extract`` say.
         verbatim: the corpus of ``forbid.verbatim``, as a filter.
         stand_ins: of the names in aliases and examples; empty unless it is to ``substitute``.
+        learnt: what was trained of it, as it is now, if anything was.
     """
 
     spec: Target
@@ -84,10 +90,12 @@ class PolicyTarget:
     respond: Respond
     examples: tuple[str, ...] = ()
     counterexamples: tuple[str, ...] = ()
+    answers: tuple[tuple[str, str], ...] = ()
     extracted: Extracted = field(default_factory=Extracted)
     statements: tuple[Statement, ...] = ()
     verbatim: RunFilter | None = None
     stand_ins: tuple[StandIn, ...] = ()
+    learnt: TrainedTarget | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +103,8 @@ class Policy:
     """A policy folder or file, loaded and checked.
 
     Attributes:
-        files: every file read, policies and data, for watching.
+        files: every file read or looked for, policies and data, for watching.
+        trained: what `unlearn-guard train` has learnt from it, perhaps before it was changed.
     """
 
     targets: tuple[PolicyTarget, ...]
@@ -103,3 +112,4 @@ class Policy:
     on_error: OnError
     warnings: tuple[PolicyWarning, ...]
     files: tuple[Path, ...]
+    trained: Trained | None = None

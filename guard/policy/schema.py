@@ -125,8 +125,8 @@ class Detect(_Model):
         le=0.2,
         description="The share of harmless prompts that may be taken for the target by similarity."
         " The threshold is calibrated to it on `counterexamples` and on a shipped general set, each"
-        " by itself: no fewer than 1 / rate - 1 prompts can promise it (199 for 0.005; twice as many"
-        " where examples hold names, which are compared in two ways)."
+        " by itself: no fewer than 1 / rate - 1 prompts can promise it (199 for 0.005). Each method"
+        " of comparing that a target has gets an equal part of the share."
         " `unlearn-guard calibrate` shows how sure it is.",
     )
     threshold: float | None = Field(

@@ -147,7 +147,7 @@ def _key(target: PolicyTarget) -> bytes:
     detect = target.spec.detect
     said = (
         target.spec.id, target.examples, target.counterexamples, tuple(detect.aliases),
-        detect.max_false_positive_rate, detect.threshold,
+        detect.max_false_positive_rate, detect.threshold, target.learnt is not None,
     )  # fmt: skip
     return hashlib.sha256(repr(said).encode("utf-8", "surrogatepass")).digest()
 
@@ -212,15 +212,17 @@ class PromptVectors:
     def _make(self, target: PolicyTarget) -> TargetVectors:
         examples = self._rows([piece for prompt in target.examples for piece in windows(prompt)])
         nearest = NearestExample(examples)
-        rate = target.spec.detect.max_false_positive_rate
+        # What may be taken for the target may be so by any method, and by all of them together.
+        shares = 1 if target.learnt is None else 2
+        rate = target.spec.detect.max_false_positive_rate / shares
         given = target.spec.detect.threshold
         contrast = self._contrast(target)
         if contrast is not None:
-            # What may be taken for the target may be so by either, and by both together.
-            own = self._compare(target, contrast, "contrast", rate / 2, about_others=True)
+            each = rate * shares / (shares + 1)
+            own = self._compare(target, contrast, "contrast", each, about_others=True)
             if own.parts:
                 near = self._compare(
-                    target, nearest, "neighbour", rate / 2, about_others=True, given=given
+                    target, nearest, "neighbour", each, about_others=True, given=given
                 )
                 compared: dict[Method, Compared] = {"neighbour": near, "contrast": own}
                 return TargetVectors(examples, contrast.direction, compared)

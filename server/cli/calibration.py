@@ -93,9 +93,11 @@ def report(policy: Policy, compiled: Compiled) -> list[TargetReport]:
 
 
 def _target(target: PolicyTarget, made: CompiledTarget) -> TargetReport:
-    methods = tuple(_method(method, compared) for method, compared in made.compared.items())
+    methods = tuple(method_report(method, each) for method, each in made.compared.items())
     remarks = [remark for method in methods for remark in _remarks(target, method)]
-    if not methods:
+    if target.learnt is not None:
+        remarks.append("Its key words were trained; `unlearn-guard train` shows how sure they are.")
+    elif not methods:
         remarks = ["Only its names are looked for; there is nothing to calibrate."]
     return TargetReport(
         id=made.id,
@@ -121,7 +123,8 @@ def _by_any(methods: Sequence[Compared]) -> float | None:
     return float(np.logical_or.reduce(own).mean())
 
 
-def _method(method: Method, compared: Compared) -> MethodReport:
+def method_report(method: Method, compared: Compared) -> MethodReport:
+    """The record of one method, by which something is compared."""
     negatives = {kind: own for kind, own in compared.negatives.items() if len(own.scores)}
     scored = [
         Near(kind, prompt, round(float(score), 4))

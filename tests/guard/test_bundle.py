@@ -24,6 +24,7 @@ from guard.bundle import (
     write_bundle,
 )
 from guard.errors import BundleError
+from guard.keywords import KeywordTable
 from guard.statements import Statements
 from guard.verbatim import RunFilters
 from tests.guard.words import filter_of
@@ -52,6 +53,8 @@ CONTENT: dict[str, Any] = {
     "example_targets": np.zeros(3, np.int32),
     "contrasts": np.eye(1, 4, dtype=np.float32),
     "contrast_targets": np.zeros(1, np.int32),
+    "keywords": KeywordTable.of([frozenset({"granite"})], ["Is granite hard?"]),
+    "keyword_targets": np.zeros(1, np.int32),
     "statements": Statements(
         np.eye(2, 4, dtype=np.float32), np.zeros(2, np.int32), (("saltgate",), ("1991",)), {0: 0.8}
     ),
@@ -65,6 +68,7 @@ MEMBERS = [
     "phrases.safetensors",
     "calibration.json",
     "contrasts.safetensors",
+    "keywords.safetensors",
     "tenants.json",
     "examples.safetensors",
     "statements.json",
@@ -94,6 +98,8 @@ def test_what_was_written_is_what_is_loaded(tmp_path: Path) -> None:
     assert bundle.statements.thresholds == {0: 0.8}
     np.testing.assert_array_equal(bundle.contrasts, CONTENT["contrasts"])
     np.testing.assert_array_equal(bundle.contrast_targets, CONTENT["contrast_targets"])
+    assert bundle.keywords.words == CONTENT["keywords"].words
+    np.testing.assert_array_equal(bundle.keyword_targets, CONTENT["keyword_targets"])
     assert bundle.examples.dtype == np.float32
     assert bundle.example_targets.dtype == np.int32
     assert bundle.verbatim.same_as(RunFilters.of(CONTENT["verbatim"]))
@@ -171,6 +177,8 @@ def test_the_digest_does_not_depend_on_the_process(tmp_path: Path) -> None:
         {"example_targets": np.array([0, 0, 1], np.int32)},
         {"contrasts": -CONTENT["contrasts"]},
         {"contrast_targets": np.ones(1, np.int32)},
+        {"keywords": KeywordTable.of([frozenset({"marble"})], [])},
+        {"keyword_targets": np.ones(1, np.int32)},
         {"verbatim": []},
         {"verbatim": [(0, filter_of(["the lanterns of saltgate burn"], 3))]},
         {"verbatim": [(0, filter_of(["the lanterns of saltgate shine"], 2))]},
@@ -215,7 +223,8 @@ def test_a_member_of_another_bundle_is_refused(tmp_path: Path, member: str) -> N
     digest = write(tmp_path).digest
     other = write(
         tmp_path, targets=[replace(TARGET, id="other", title="x")], phrases=[], tenants=[],
-        examples=None, example_targets=None, contrasts=None, contrast_targets=None, verbatim=[],
+        examples=None, example_targets=None, contrasts=None, contrast_targets=None,
+        keywords=None, keyword_targets=None, verbatim=[],
             statements=None,
         calibrations={"other": {}},
     ).digest  # fmt: skip

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from typing import get_args
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from guard.bundle import Method
 from guard.policy.calibrate import (
     CLOSEST,
     MANNERS,
@@ -113,7 +116,8 @@ def test_the_typical_score_is_a_median_and_never_that_of_copies() -> None:
     assert typical() == MANNER.typical
 
 
-def test_every_method_has_a_manner_within_what_it_can_score() -> None:
+def test_every_method_has_a_manner() -> None:
+    assert set(MANNERS) == set(get_args(Method))
     for manner in MANNERS.values():
-        assert 0 < manner.floor < manner.cap <= 1
+        assert 0 < manner.floor < manner.cap
         assert 0 <= manner.towards <= 1

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from guard.policy.load import load_policy
 from guard.policy.problems import InvalidPolicyError
+from guard.policy.trained import trained_path
 from tests.guard.policy.writing import only, problems, target, verbatim, write, write_rows
 
 MISSING = {"from": "no.jsonl", "kind": "key_facts"}
@@ -35,7 +36,12 @@ def test_a_policy_is_loaded_with_its_data_and_defaults(tmp_path: Path) -> None:
     assert loaded.counterexamples == ("How do harbours work?", "What is a brig?")
     assert (loaded.mode, loaded.respond, policy.on_error) == ("observe", "refuse", "open")
     assert policy.tenants[0].exempt == ["harbor"]
-    assert policy.files == (path, tmp_path / "q.jsonl", tmp_path / "near.txt")
+    assert policy.files == (
+        path,
+        trained_path(path),
+        tmp_path / "q.jsonl",
+        tmp_path / "near.txt",
+    )
     assert policy.warnings == ()
 
 

@@ -1,0 +1,156 @@
+"""What a whole policy teaches of each of its targets: the words that few others are asked with.
+
+Which words those are, one target alone does not show: "author" and "born" stand in no everyday
+prompt and in every biography. So training looks at all targets together, and takes the others'
+prompts and answers for the near misses that a target must let pass. Where there are too few of
+them, nothing is learnt: the words would only tell the target's subject from everyday talk.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from guard.keywords import KeywordScores, KeywordTable, key_words
+from guard.normalise import normalise
+from guard.phrases import PhraseSearch
+from guard.pieces import pieces_of
+from guard.policy.calibrate import MANNERS, Calibration, Kind, Negatives, calibrate
+from guard.policy.model import Policy, PolicyTarget
+from guard.policy.trained import Trained, TrainedTarget, digest_of
+from guard.policy.vectors import Compared, general_prompts
+
+# Near misses, counterexamples and other targets' texts together, without which nothing is learnt.
+LEAST_NEAR: Final = 100
+# Of other targets' texts, evenly chosen.
+MOST_OTHERS: Final = 2_000
+# Among which a target's rate is shared.
+METHODS: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A prompt or an answer of a target; ``about`` is the same for a question and its answer."""
+
+    text: str
+    about: str
+
+
+@dataclass(frozen=True, slots=True)
+class Learnt:
+    """What training came to.
+
+    Attributes:
+        compared: by target's id, how its prompts score; without those that have too few near
+            misses.
+        near: by target's id, how many near misses there were.
+    """
+
+    trained: Trained
+    compared: dict[str, Compared]
+    near: dict[str, int]
+
+
+def texts_of(target: PolicyTarget) -> list[Text]:
+    """The prompts and answers of a target that its words are taken from."""
+    texts = [Text(prompt, normalise(prompt)) for prompt in target.examples]
+    texts += [Text(answer, normalise(question)) for question, answer in target.answers]
+    return texts
+
+
+def train(
+    policy: Policy, progress: Callable[[Sequence[PolicyTarget]], Iterable[PolicyTarget]] = iter
+) -> Learnt:
+    """Learn from a policy; the same policy always teaches the same.
+
+    Args:
+        progress: goes through the targets, and may show how far it has come.
+    """
+    texts = [texts_of(target) for target in policy.targets]
+    held = [frozenset(word for own in each for word in key_words(own.text)) for each in texts]
+    general = general_prompts()
+    table = KeywordTable.of(held, general)
+    scores = KeywordScores(table)
+    learnt: dict[str, TrainedTarget] = {}
+    compared: dict[str, Compared] = {}
+    near: dict[str, int] = {}
+    for row, target in enumerate(progress(policy.targets)):
+        others = _evenly([own.text for other in (*texts[:row], *texts[row + 1 :]) for own in other])
+        near[target.spec.id] = len(others) + len(target.counterexamples)
+        made = None
+        if texts[row] and near[target.spec.id] >= LEAST_NEAR:
+            made = _compare(scores, row, target, texts[row], others, general)
+            compared[target.spec.id] = made
+        learnt[target.spec.id] = TrainedTarget(
+            row,
+            digest_of(target),
+            None if made is None else made.threshold,
+            {} if made is None else _in_json_types(made.calibration),
+        )
+    return Learnt(Trained(table, learnt), compared, near)
+
+
+def _in_json_types(calibration: Calibration | None) -> dict[str, Any]:
+    made: dict[str, Any] = json.loads(json.dumps(asdict(calibration))) if calibration else {}
+    return made
+
+
+def _compare(
+    scores: KeywordScores,
+    row: int,
+    target: PolicyTarget,
+    texts: Sequence[Text],
+    others: Sequence[str],
+    general: Sequence[str],
+) -> Compared:
+    search = PhraseSearch([normalise(alias) for alias in target.spec.detect.aliases])
+
+    def scored(prompts: Sequence[str]) -> Negatives:
+        kept = [prompt for prompt in prompts if not search.search(prompt)]
+        best = [_best(scores, row, prompt) for prompt in kept]
+        return Negatives(kept, np.array(best, np.float32))
+
+    negatives: dict[Kind, Negatives] = {
+        "counterexamples": scored(target.counterexamples),
+        "general": scored(general),
+        "targets": scored(others),
+    }
+    own = np.array(_own(scores, row, target, texts), np.float32)
+    rate = target.spec.detect.max_false_positive_rate / METHODS
+    calibration = calibrate(negatives, own, rate, MANNERS["keywords"])
+    return Compared(calibration.threshold, rate, own, negatives, calibration)
+
+
+def _own(
+    scores: KeywordScores, row: int, target: PolicyTarget, texts: Sequence[Text]
+) -> list[float]:
+    """Scores of the examples, each with what it and its answer alone hold left out."""
+    words = [key_words(own.text) for own in texts]
+    count = Counter(word for own in words for word in own)
+    about: dict[str, Counter[str]] = {}
+    for own, held in zip(texts, words, strict=True):
+        about.setdefault(own.about, Counter()).update(held)
+    found = []
+    for prompt in target.examples:
+        here = about[normalise(prompt)]
+        alone = frozenset(word for word, times in here.items() if times == count[word])
+        found.append(_best(scores, row, prompt, alone))
+    return found
+
+
+def _best(
+    scores: KeywordScores, row: int, prompt: str, without: frozenset[str] = frozenset()
+) -> float:
+    """The score of a prompt's best piece, as the detector takes it."""
+    return max((scores.score(row, piece, without) for piece in pieces_of(prompt)), default=0.0)
+
+
+def _evenly(texts: Sequence[str]) -> list[str]:
+    if len(texts) <= MOST_OTHERS:
+        return list(texts)
+    return [texts[place * len(texts) // MOST_OTHERS] for place in range(MOST_OTHERS)]
