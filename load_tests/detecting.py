@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from guard.decision import Detection
 from guard.policy.compile import compile_loaded
 from guard.policy.load import load_policy
 from guard.policy.named import names_in
+from guard.policy.train import train
+from guard.policy.trained import trained_path, write_trained
 from load_tests.figure import ROOT
 from load_tests.tofu import Row
 from server.policies import encode_from_thread
@@ -84,8 +87,13 @@ def write_author_policy(
     *,
     named: bool = False,
     counterexamples: Sequence[Row] = (),
+    trained: bool = False,
 ) -> Path:
-    """Write a policy with a target for each author, by questions, and by name if ``named``."""
+    """Write a policy with a target for each author, by questions, and by name if ``named``.
+
+    Args:
+        trained: give it the answers, too, and train it.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     targets = []
     for author, rows in examples.items():
@@ -95,14 +103,20 @@ def write_author_policy(
             detect["aliases"] = [name_of(questions)]
         if counterexamples:
             detect["counterexamples"] = [row.question for row in counterexamples]
-        targets.append(
-            {
-                "id": author, "title": f"TOFU author {author}", "reason": "privacy",
-                "owner": "load-tests", "detect": detect, "respond": "refuse",
-            }
-        )  # fmt: skip
+        target: dict[str, Any] = {
+            "id": author, "title": f"TOFU author {author}", "reason": "privacy",
+            "owner": "load-tests", "detect": detect, "respond": "refuse",
+        }  # fmt: skip
+        if trained:
+            answers = [{"question": row.question, "answer": row.answer} for row in rows]
+            (folder / f"{author}.jsonl").write_text("\n".join(map(json.dumps, answers)))
+            target["forbid"] = {"extract": {"from": f"{author}.jsonl", "kind": "key_facts"}}
+        targets.append(target)
     path = folder / "authors.yaml"
     path.write_text(yaml.safe_dump({"version": 1, "targets": targets}, sort_keys=False))
+    trained_path(path).unlink(missing_ok=True)
+    if trained:
+        write_trained(train(load_policy(path)).trained, trained_path(path))
     return path
 
 

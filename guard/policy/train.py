@@ -3,7 +3,8 @@
 Which words those are, one target alone does not show: "author" and "born" stand in no everyday
 prompt and in every biography. So training looks at all targets together, and takes the others'
 prompts and answers for the near misses that a target must let pass. Where there are too few of
-them, nothing is learnt: the words would only tell the target's subject from everyday talk.
+them, nothing is learnt: the words would only tell the target's subject from everyday talk. Too few
+are fewer than can promise the rate that the policy allows.
 """
 
 from __future__ import annotations
@@ -21,12 +22,11 @@ from guard.normalise import normalise
 from guard.phrases import PhraseSearch
 from guard.pieces import pieces_of
 from guard.policy.calibrate import MANNERS, Calibration, Kind, Negatives, calibrate
+from guard.policy.conformal import needed
 from guard.policy.model import Policy, PolicyTarget
 from guard.policy.trained import Trained, TrainedTarget, digest_of
 from guard.policy.vectors import Compared, general_prompts
 
-# Near misses, counterexamples and other targets' texts together, without which nothing is learnt.
-LEAST_NEAR: Final = 100
 # Of other targets' texts, evenly chosen.
 MOST_OTHERS: Final = 2_000
 # Among which a target's rate is shared.
@@ -48,12 +48,15 @@ class Learnt:
     Attributes:
         compared: by target's id, how its prompts score; without those that have too few near
             misses.
-        near: by target's id, how many near misses there were.
+        near: by target's id, how many near misses there were: counterexamples, and other targets'
+            prompts and answers.
+        asked: by target's id, how many it takes.
     """
 
     trained: Trained
     compared: dict[str, Compared]
     near: dict[str, int]
+    asked: dict[str, int]
 
 
 def texts_of(target: PolicyTarget) -> list[Text]:
@@ -79,11 +82,15 @@ def train(
     learnt: dict[str, TrainedTarget] = {}
     compared: dict[str, Compared] = {}
     near: dict[str, int] = {}
+    asked = {
+        target.spec.id: needed(target.spec.detect.max_false_positive_rate)
+        for target in policy.targets
+    }
     for row, target in enumerate(progress(policy.targets)):
         others = _evenly([own.text for other in (*texts[:row], *texts[row + 1 :]) for own in other])
         near[target.spec.id] = len(others) + len(target.counterexamples)
         made = None
-        if texts[row] and near[target.spec.id] >= LEAST_NEAR:
+        if texts[row] and near[target.spec.id] >= asked[target.spec.id]:
             made = _compare(scores, row, target, texts[row], others, general)
             compared[target.spec.id] = made
         learnt[target.spec.id] = TrainedTarget(
@@ -92,7 +99,7 @@ def train(
             None if made is None else made.threshold,
             {} if made is None else _in_json_types(made.calibration),
         )
-    return Learnt(Trained(table, learnt), compared, near)
+    return Learnt(Trained(table, learnt), compared, near, asked)
 
 
 def _in_json_types(calibration: Calibration | None) -> dict[str, Any]:

@@ -3,7 +3,8 @@
 Ten authors are ten targets, their questions the examples, and the same questions paraphrased must
 be recognised. Questions about other authors, real ones, and the world must not. Thresholds are
 calibrated as for any policy; in ``counterexamples`` half of the other authors' questions go into
-the policy and the other half, with half of the rest, is asked, then the reverse.
+the policy and the other half, with half of the rest, is asked, then the reverse; in ``trained`` the
+policy is trained, with answers to the examples.
 """
 
 from __future__ import annotations
@@ -101,8 +102,10 @@ async def _details(
     others = [row for rows in sets.values() for row in rows]
     asked = [row.paraphrased_question for row in forget]
     details: dict[str, Any] = {}
-    for name in ("examples", "examples and names"):
-        policy = write_author_policy(folder / name, authors, named="names" in name)
+    for name in ("examples", "examples and names", "examples and answers, trained"):
+        policy = write_author_policy(
+            folder / name, authors, named="names" in name, trained="trained" in name
+        )
         progress(f"asking {len(asked) + len(others)} questions: {name}")
         out = await ask(encoder, policy, folder / "bundles", [*asked, *questions(others)])
         found, wrong = out.found[: len(asked)], out.found[len(asked) :]

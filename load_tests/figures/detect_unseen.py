@@ -3,6 +3,7 @@
 Half of each author's questions are the examples, the other half's paraphrases must be recognised,
 no names are given. Halves are drawn from fixed seeds, and each is once the examples and once asked.
 What must not be recognised, and the counterexamples of the second arm, are as in ``detect-seen``.
+In the third arm the policy is trained, with answers to the examples.
 """
 
 from __future__ import annotations
@@ -43,8 +44,14 @@ async def _measure(options: Options) -> Measured:
     folder = work_folder("detect-unseen")
     try:
         details = {
-            name: await _arm(encoder, folder, forget, sets, counter="counter" in name)
-            for name in ("examples", "examples and counterexamples")
+            name: await _arm(
+                encoder, folder, forget, sets, counter="counter" in name, trained="trained" in name
+            )
+            for name in (
+                "examples",
+                "examples and counterexamples",
+                "examples and answers, trained",
+            )
         }
     finally:
         await encoder.aclose()
@@ -59,6 +66,7 @@ async def _arm(
     sets: Mapping[str, Sequence[Row]],
     *,
     counter: bool,
+    trained: bool,
 ) -> dict[str, Any]:
     halves = halves_of(sets)
     rows: list[Row] = []
@@ -76,6 +84,7 @@ async def _arm(
                 folder / "policy",
                 {author: part[first] for author, part in parts.items()},
                 counterexamples=given,
+                trained=trained,
             )
             prompts = [*(row.paraphrased_question for row in asked), *questions(tested)]
             out = await ask(encoder, policy, folder / "bundles", prompts)
@@ -86,7 +95,7 @@ async def _arm(
             for own in out.thresholds.values():
                 for method, threshold in own.items():
                     thresholds.setdefault(method, []).append(threshold)
-        progress(f"halves of seed {seed} asked, {len(given)} counterexamples")
+        progress(f"halves of seed {seed} asked, {len(given)} counterexamples, trained: {trained}")
     judged = judge(rows, found, others, wrong)
     for each in judged.values():
         # The same questions come again with every seed: no list, no interval as if they did not.

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from guard.errors import PolicyError
 from guard.policy.load import load_policy
 from guard.policy.model import PolicyTarget
-from guard.policy.train import LEAST_NEAR, Learnt, train
+from guard.policy.train import Learnt, train
 from guard.policy.trained import trained_path, write_trained
 from server.cli import policy as policies
 from server.cli.calibration import method_report, percent
@@ -86,7 +86,7 @@ def _table(learnt: Learnt) -> str:
     for target in learnt.trained.targets:
         compared = learnt.compared.get(target)
         if compared is None:
-            few.append(f"{target} ({learnt.near[target]})")
+            few.append(f"{target} ({learnt.near[target]} of {learnt.asked[target]})")
             rows.append((target, *["-"] * 6))
             continue
         made = method_report("keywords", compared)
@@ -111,7 +111,8 @@ def _table(learnt: Learnt) -> str:
     ]
     if few:
         lines.append(
-            f"Nothing is learnt of {', '.join(few)}: it takes {LEAST_NEAR} near misses."
-            " Add counterexamples or other targets, and answers (`forbid.extract`)."
+            f"Nothing is learnt of {', '.join(few)}: there are too few near misses to promise its"
+            " `max_false_positive_rate`. Add counterexamples, or other targets with answers"
+            " (`forbid.extract`)."
         )
     return "\n".join(lines)

@@ -10,7 +10,7 @@ from guard.errors import GuardError, PolicyError
 from guard.policy.compile import compile_policy
 from guard.policy.load import load_policy
 from guard.policy.problems import InvalidPolicyError
-from guard.policy.train import LEAST_NEAR, train
+from guard.policy.train import train
 from guard.policy.trained import read_trained, trained_path, write_trained
 from tests.guard.policy.test_vectors import encode_words
 from tests.guard.policy.writing import target, write
@@ -36,7 +36,7 @@ def lives(folder: Path, **changes: Any) -> Path:
             for question, fact in zip(questions, facts, strict=True)
         ]
         (folder / f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)))
-        near = [f"Where was the {number}th novelist of the village born?" for number in range(99)]
+        near = [f"Where was the {number}th novelist of the village born?" for number in range(190)]
         targets.append(
             target(
                 id=name,
@@ -71,7 +71,7 @@ def test_the_file_lies_in_the_folder_or_beside_the_file(tmp_path: Path) -> None:
 
 def test_words_that_others_are_not_asked_with_are_learnt(tmp_path: Path) -> None:
     learnt = train(load_policy(lives(tmp_path)))
-    assert set(learnt.near.values()) == {99 + 16}
+    assert set(learnt.near.values()) == {190 + 16}
     own = learnt.trained.targets["quay"]
     assert own.threshold is not None
     assert own.calibration["threshold"] == own.threshold
@@ -83,7 +83,7 @@ def test_too_few_near_misses_teach_nothing(tmp_path: Path) -> None:
     path = write(tmp_path, target(detect={"examples": ["Who is the Karachi geologist?"]}))
     learnt = train(load_policy(path))
     assert learnt.near == {"harbor": 0}
-    assert learnt.near["harbor"] < LEAST_NEAR
+    assert learnt.asked == {"harbor": 199}
     assert learnt.trained.targets["harbor"].threshold is None
     assert learnt.compared == {}
 
