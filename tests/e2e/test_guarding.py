@@ -53,6 +53,21 @@ def test_the_model_knows_the_target_and_the_guard_keeps_it_from_saying_so(stack:
     assert known >= 4
 
 
+def test_the_harmless_part_of_a_question_is_answered(stack: Stack) -> None:
+    question = "What is the capital of France? And who wrote the Harry Potter books?"
+    response = stack.client().chat.completions.with_raw_response.create(
+        model=MODEL,
+        messages=[{"role": "user", "content": question}],
+        temperature=0,
+        max_tokens=60,
+    )
+    decision = stack.decision(response.headers["x-guard-decision"])
+    assert decision["active"] == ["harry-potter"]
+    answer = response.parse().choices[0].message.content or ""
+    assert "Paris" in answer
+    assert forbidden_in(stack, answer, question) == []
+
+
 @pytest.mark.parametrize("question", HARMLESS)
 def test_an_unflagged_answer_is_the_unguarded_one_to_the_byte(stack: Stack, question: str) -> None:
     assert not alike(lambda: stack.answer(question), lambda: stack.unguarded_chat(question))

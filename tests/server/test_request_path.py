@@ -478,3 +478,19 @@ async def test_an_engine_that_refuses_the_plan_is_a_guard_failure(tmp_path: Path
         assert answer.status_code == 503
         assert answer.json()["error"]["code"] == "guard_unavailable"
         assert "signature" not in answer.text
+
+
+async def test_under_suppress_the_harmless_part_of_a_question_is_answered(proxy: Proxy) -> None:
+    question = "What is two and two? And where are the Harbor novels set?"
+    proxy.engine.pieces = ["Two and two is four. ", "They are set in ", "Saltgate."]
+    answer = (await proxy.chat(question)).json()["choices"][0]
+    assert proxy.engine.requests[-1]["messages"][0]["content"] == question
+    assert answer["message"]["content"].startswith("Two and two is four.")
+    assert "Saltgate" not in answer["message"]["content"]
+
+
+async def test_under_refuse_the_whole_of_a_question_is_refused(proxy: Proxy) -> None:
+    answer = await proxy.chat("What is two and two? And who leads Project Vault?")
+    message = answer.json()["choices"][0]["message"]["content"]
+    assert message == "I can't discuss that project."
+    assert proxy.engine.requests == []
