@@ -3,7 +3,7 @@
 Half of each author's questions are the examples, the other half's paraphrases must be recognised,
 no names are given. Halves are drawn from fixed seeds, and each is once the examples and once asked.
 What must not be recognised, and the counterexamples of the second arm, are as in ``detect-seen``.
-In the third arm the policy is trained, with answers to the examples.
+In the third arm the policy is trained, with answers to the examples and the counterexamples.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ async def _measure(options: Options) -> Measured:
             for name in (
                 "examples",
                 "examples and counterexamples",
-                "examples and answers, trained",
+                "examples, answers and counterexamples, trained",
             )
         }
     finally:
