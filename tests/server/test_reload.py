@@ -1,20 +1,28 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
+import numpy.typing as npt
 import pytest
+import yaml
 from starlette.responses import Response
 
 import server.app
 import server.policies
 import server.reload
 from guard.plan import GuardPlan
+from guard.policy.load import load_policy
+from guard.policy.train import train
+from guard.policy.trained import trained_path, write_trained
 from server.app import create_app
 from server.policies import CompiledPolicy
+from tests.guard.policy.test_vectors import encode_words
+from tests.guard.policy.writing import target
 from tests.server.harness import POLICY, FakeEngine, Proxy, proxied, serve, until
 
 TIDES = POLICY.replace("aliases: [Harbor novels,", "aliases: [Harbor novels, tides,")
@@ -68,6 +76,33 @@ async def test_an_edit_goes_live_after_the_engine_has_proved_it(tmp_path: Path) 
         assert proxy.held() == ("harbor",)
         assert proxy.engine.plans[-1].bundle == now
         assert await proxy.metric('unlearn_guard_policy_reloads_total{result="applied"}') == 1
+
+
+class Words:
+    """An encoder that sees the words of a text and nothing else."""
+
+    digest = "w" * 64
+    parallel = 1
+
+    def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        return encode_words(texts)
+
+
+async def test_what_is_trained_goes_live_like_an_edit(tmp_path: Path) -> None:
+    asked = "Which novelist of lanterns once rode a whale?"
+    near = [f"Which novelist of the {number}th village once rode home?" for number in range(200)]
+    examples = ["Who described lanterns on a frigate?", "Who drew the whale?"]
+    detect = {"examples": examples, "counterexamples": near}
+    policy = {"version": 1, "targets": [target(detect=detect)]}
+    async with proxied(tmp_path, policy=yaml.safe_dump(policy), encoder=Words()) as proxy:
+        before = await bundle(proxy)
+        await proxy.chat(asked)
+        assert proxy.held() == ()
+        folder = tmp_path / "policies"
+        write_trained(train(load_policy(folder)).trained, trained_path(folder))
+        await changed(proxy, before)
+        await proxy.chat(asked)
+        assert proxy.held() == ("harbor",)
 
 
 async def test_a_broken_edit_leaves_the_old_policy_and_says_why(tmp_path: Path) -> None:
