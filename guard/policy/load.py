@@ -23,7 +23,7 @@ from guard.policy.problems import InvalidPolicyError
 from guard.policy.schema import Defaults, PolicyFile, Target, TenantEntry
 from guard.policy.source import MAX_BYTES, Source, read_yaml
 from guard.policy.statements import statements_of
-from guard.policy.trained import Trained, read_trained, trained_path
+from guard.policy.trained import TRAINED, Trained, read_trained, trained_path
 from guard.policy.verbatim import corpus_filter
 from guard.verbatim import RunFilter
 
@@ -48,6 +48,7 @@ def load_policy(path: Path, *, today: datetime.date | None = None, trained: bool
         loader.read(file)
     if trained:
         loader.read_trained(trained_path(path))
+        loader.warnings += _trained_in_parts(path)
     return loader.finish(str(path))
 
 
@@ -246,6 +247,15 @@ class _Loader:
         path = Path(place.source.file).parent / given
         self.files.append(path)
         return path
+
+
+def _trained_in_parts(folder: Path) -> Iterator[PolicyWarning]:
+    for file in sorted(folder.glob(f"*.{TRAINED}")) if folder.is_dir() else ():
+        yield PolicyWarning(
+            "was learnt of one file of the folder, and is not used for the folder",
+            f"run `unlearn-guard train {folder}`, and remove the file",
+            str(file), 1, "targets",
+        )  # fmt: skip
 
 
 def _not_trained_since(

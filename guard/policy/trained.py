@@ -24,7 +24,7 @@ from guard.keywords import KeywordTable
 from guard.policy.model import PolicyTarget
 
 FORMAT: Final = "1"
-_NAME: Final = "trained.safetensors"
+TRAINED: Final = "trained.safetensors"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ def digest_of(target: PolicyTarget) -> str:
 
 def trained_path(policy: Path) -> Path:
     """Where what was learnt of a policy, a file or a folder, is kept."""
-    return policy / _NAME if policy.is_dir() else policy.with_suffix(f".{_NAME}")
+    return policy / TRAINED if policy.is_dir() else policy.with_suffix(f".{TRAINED}")
 
 
 def write_trained(trained: Trained, path: Path) -> None:

@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     learnt = train(policy, _progress)
     write_trained(learnt.trained, path)
     policies.out(_json(learnt) if args.json else _table(learnt))
-    sys.stderr.write(f"written: {path}\n")
+    sys.stderr.write(f"written: {path}, for whoever serves `{args.path}`\n")
     return policies.OK
 
 

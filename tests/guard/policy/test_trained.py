@@ -113,6 +113,15 @@ def test_a_target_that_has_changed_is_used_without_and_told(tmp_path: Path) -> N
     assert bundle.keyword_targets.size == 0
 
 
+def test_what_was_learnt_of_one_file_is_not_taken_for_the_folder(tmp_path: Path) -> None:
+    path = trained(tmp_path)
+    policy = load_policy(tmp_path)
+    assert [t.learnt for t in policy.targets] == [None, None, None]
+    (told,) = [str(w) for w in policy.warnings if "learnt of one file" in str(w)]
+    assert str(trained_path(path)) in told
+    assert f"run `unlearn-guard train {tmp_path}`" in told
+
+
 def test_the_file_is_watched_even_before_there_is_one(tmp_path: Path) -> None:
     path = lives(tmp_path)
     assert trained_path(path) in load_policy(path).files
