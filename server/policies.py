@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,18 +21,26 @@ from guard.policy.vectors import Encode
 
 # Texts that a compilation encodes at a time: requests that wait for the encoder come in between.
 _CHUNK: Final = 32
+# Coarser than the clock that file systems stamp changes with.
+TICK_NS: Final = 20_000_000
 
 Stamp = Mapping[Path, tuple[int, int]]
 
 
 @dataclass(frozen=True, slots=True)
 class CompiledPolicy:
-    """A bundle and the files that it was made from, with their state at that time."""
+    """A bundle and the files that it was made from, with their state at that time.
+
+    Attributes:
+        settled: no file changed just before it was read, so that one with the same stamp is the
+            same: a change within a tick of the file system's clock leaves its stamp as it was.
+    """
 
     bundle: Bundle
     files: tuple[Path, ...]
     stamp: Stamp
     warnings: tuple[PolicyWarning, ...] = ()
+    settled: bool = False
 
 
 def stamp_of(path: Path, files: Iterable[Path]) -> Stamp:
@@ -64,10 +73,12 @@ def compile_files(
         PolicyError: the policy cannot be used.
         BundleError: the bundle cannot be written or read back.
     """
+    began = time.time_ns()
     policy = load_policy(path)
     stamp = stamp_of(path, policy.files)
+    settled = all(changed < began - TICK_NS for changed, _ in stamp.values())
     compiled = compile_loaded(policy, bundles, encode=encode, encoder=encoder, known=known)
-    return CompiledPolicy(compiled.bundle, policy.files, stamp, policy.warnings)
+    return CompiledPolicy(compiled.bundle, policy.files, stamp, policy.warnings, settled)
 
 
 def encode_from_thread(encoder: BatchingEncoder, loop: asyncio.AbstractEventLoop) -> Encode:

@@ -20,7 +20,7 @@ from classifiers import BatchingEncoder
 from guard.errors import GuardError, PolicyError
 from server.active import ActivePolicy, PolicyHolder
 from server.metrics import Metrics
-from server.policies import CompiledPolicy, stamp_of
+from server.policies import TICK_NS, CompiledPolicy, stamp_of
 
 _log = logging.getLogger("unlearn_guard.reload")
 
@@ -68,6 +68,7 @@ class Reloader:
         self._holder = holder
         self._compile = compile_policy
         self._stamp = compiled.stamp
+        self._settled = compiled.settled
         self._folders = _folders(path, compiled.files)
         self._encoder = encoder
         self._prove = prove
@@ -123,6 +124,8 @@ class Reloader:
         async with self._one_at_a_time:
             undo = await asyncio.to_thread(edit)
             try:
+                # Read a tick later, the files are known not to have changed since: see `_watch`.
+                await asyncio.sleep(1.5 * TICK_NS / 1e9)
                 await self._replace()
             except BaseException:
                 undo()  # here and now, since this task may have been cancelled
@@ -165,7 +168,7 @@ class Reloader:
         self.state = state
 
     def _follow(self, compiled: CompiledPolicy) -> None:
-        self._stamp = compiled.stamp
+        self._stamp, self._settled = compiled.stamp, compiled.settled
         folders = _folders(self._path, compiled.files)
         if folders != self._folders:
             self._folders = folders
@@ -186,8 +189,8 @@ class Reloader:
                     stop_event=self._moved,
                 ):
                     now = stamp_of(self._path, self._stamp)
-                    if changes or now != self._stamp:
-                        self._stamp = now
+                    if now != self._stamp or (changes and not self._settled):
+                        self._stamp, self._settled = now, False
                         changed.set()
             except OSError as error:
                 # A folder may be gone for a moment while it is replaced.

@@ -8,6 +8,7 @@ errors, expanded size and depth are bounded, and only plain data types exist.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Final
 
 import yaml
@@ -17,6 +18,9 @@ from guard.errors import PolicyError
 MAX_BYTES: Final = 1 << 20
 MAX_VALUES: Final = 100_000
 MAX_DEPTH: Final = 32
+
+# Documents that are not parsed again while they stay as they are: parsing is most of a reload.
+_REMEMBERED: Final = 1024
 
 _LOADER: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _TAGS: Final = frozenset(
@@ -65,8 +69,9 @@ class _Open:
     key: str | None = None
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def read_yaml(text: str, file: str) -> Source:
-    """Read one YAML document.
+    """Read one YAML document; what it gives is remembered, and must not be changed.
 
     Raises:
         PolicyError: not YAML, too large, not plain data, or a key given twice.
