@@ -1,5 +1,4 @@
-"""The command line: ``unlearn-guard serve | proxy | check | compile | train | calibrate | schema``.
-"""
+"""The command line: ``unlearn-guard serve | proxy | check | compile | train | ...``."""
 
 from __future__ import annotations
 
