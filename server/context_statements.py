@@ -55,6 +55,7 @@ def hidden_within(
 async def find_statements(
     matcher: StatementMatcher,
     passages: Sequence[Passage],
+    sentences: Mapping[int, Sequence[Span]],
     known: Mapping[int, Iterable[tuple[Span, str]]],
     skip: frozenset[str],
 ) -> tuple[list[tuple[int, Span, str]], list[Detection]]:
@@ -64,10 +65,18 @@ async def find_statements(
 
     Args:
         passages: shorter ones first.
+        sentences: by index of the text.
         known: by index of the text, what is withheld already, and for which target.
     """
     found = await matcher.find([passage.text for passage in passages], skip=skip)
-    withheld = {(index, span, target) for index, own in known.items() for span, target in own}
+
+    def parts(index: int, span: Span, target: str) -> set[tuple[int, int, str]]:
+        return {(index, each.start, target) for each in overlapping(sentences[index], span)}
+
+    withheld: set[tuple[int, int, str]] = set()
+    for index, own in known.items():
+        for span, target in own:
+            withheld |= parts(index, span, target)
     out: list[tuple[int, Span, str]] = []
     detections: list[Detection] = []
     for passage, scores in zip(passages, found, strict=True):
@@ -75,16 +84,8 @@ async def find_statements(
             least = matcher.threshold(target)
             evidence = Evidence("statement", passage.place, round(score, 4), least, passage.via)
             detections.append(Detection(target, (evidence,)))
-            if not any(_meets(passage, each, target) for each in withheld):
-                new = [(index, span, target) for index, span in passage.withhold]
-                withheld.update(new)
-                out += new
+            new = set().union(*(parts(index, span, target) for index, span in passage.withhold))
+            if withheld.isdisjoint(new):
+                withheld |= new
+                out += [(index, span, target) for index, span in passage.withhold]
     return out, detections
-
-
-def _meets(passage: Passage, withheld: tuple[int, Span, str], target: str) -> bool:
-    index, span, owner = withheld
-    return owner == target and any(
-        index == own and span.start < part.end and part.start < span.end
-        for own, part in passage.withhold
-    )

@@ -118,7 +118,7 @@ async def find_targets(
             ),
         ]
         known = {index: [(t.span, t.target) for t in own] for index, own in touched.items()}
-        more, given = await find_statements(statements, passages, known, skip)
+        more, given = await find_statements(statements, passages, sentences, known, skip)
         for index, span, target in more:
             touched.setdefault(index, []).append(Touched(span, target))
     return Findings(merge(by_turn), merge([*rest, *((each,) for each in given)]), touched, hiding)
