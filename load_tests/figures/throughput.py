@@ -20,7 +20,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from statistics import median, quantiles
-from typing import Any
+from typing import Any, get_args
 
 from classifiers import load_encoder
 from guard.bundle import CANARY_TARGET, Bundle
@@ -29,7 +29,7 @@ from guard.policy import compile_policy
 from load_tests import stack
 from load_tests.chat import Endpoint, Extra, ask_all, nothing_more, with_plan
 from load_tests.figure import ROOT, Figure, Measured, Options, progress, work_folder
-from load_tests.times import TIMES_VARIABLE, read_times
+from load_tests.times import TIMES_VARIABLE, Kind, read_times
 
 IDLE = "load_tests.idle:IdleLogitsProcessor"
 TIMED = "load_tests.timed:TimedGuardLogitsProcessor"
@@ -82,7 +82,11 @@ def measure(options: Options) -> Measured:
     }
     engines: list[tuple[bool, tuple[str, ...], Mapping[str, Extra]]] = [
         (True, (), arms_of_guard),
-        (False, ("--logits-processors", TIMED), {"timed": arms_of_guard["flagged"]}),
+        (
+            False,
+            ("--logits-processors", TIMED),
+            {f"{name}, timed": extra for name, extra in arms_of_guard.items()},
+        ),
         (False, ("--logits-processors", IDLE), {"idle": nothing_more}),
         (False, (), {"none": nothing_more, "bad_words": lambda _: bad_words}),
     ]
@@ -97,7 +101,7 @@ def measure(options: Options) -> Measured:
                 key=key,
                 guard=guard,
                 extra=extra_arguments,
-                environ=watched if "timed" in arms else stack.BAD_WORDS_ENVIRON,
+                environ=watched if TIMED in extra_arguments else stack.BAD_WORDS_ENVIRON,
             ) as engine:
                 for name, extra in arms.items():
                     _rate(engine, extra, f"{name}, warm-up")
@@ -107,7 +111,6 @@ def measure(options: Options) -> Measured:
     spreads = {name: spread(values) for name, values in rates.items()}
     none = spreads["none"]
     with_one = ("flagged", "unflagged", "idle", "bad_words")
-    inside = median(read_times(times))
     ratios = {name: round(spreads[name].most / none.most, 4) for name in with_one}
     of_medians = {name: round(spreads[name].median / none.median, 4) for name in with_one}
     return Measured(
@@ -121,8 +124,14 @@ def measure(options: Options) -> Measured:
                 "median": round(spreads["flagged"].median / spreads["bad_words"].median, 4),
             },
             "inside": {
-                "us_a_step": round(1e6 * inside),
-                "share_of_a_step": round(inside * spreads["timed"].median / STREAMS, 4),
+                kind: {
+                    "us_a_step": round(1e6 * inside, 1),
+                    "share_of_a_step": round(
+                        inside * spreads[f"{kind}, timed"].median / STREAMS, 5
+                    ),
+                }
+                for kind in get_args(Kind)
+                for inside in [median(read_times(times, kind))]
             },
             "tokens_per_second": {name: asdict(value) for name, value in spreads.items()},
             "streams": STREAMS,

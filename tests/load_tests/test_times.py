@@ -7,5 +7,11 @@ from load_tests.times import line_of, read_times
 
 def test_each_line_is_the_mean_of_its_steps(tmp_path: Path) -> None:
     file = tmp_path / "times.txt"
-    file.write_text(line_of(32, 0.064) + line_of(8, 0.004))
-    assert read_times(file) == [0.002, 0.0005]
+    file.write_text(line_of("flagged", 32, 0.064) + line_of("flagged", 8, 0.004))
+    assert read_times(file, "flagged") == [0.002, 0.0005]
+
+
+def test_steps_of_the_other_kind_are_left_out(tmp_path: Path) -> None:
+    file = tmp_path / "times.txt"
+    file.write_text(line_of("unflagged", 32, 0.00064) + line_of("flagged", 8, 0.004))
+    assert read_times(file, "unflagged") == [0.00002]
