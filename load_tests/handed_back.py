@@ -14,8 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from guard.policy.named import names_in
-from load_tests.figure import NotMeasurableError
-from load_tests.tofu import DATA, Row
+from load_tests.tofu import Row, Set, load
 
 Message = dict[str, Any]
 
@@ -53,29 +52,18 @@ class Given:
         return replace(self, statement=self.renamed[0], question=self.renamed[1])
 
 
-def load_stated(name: str) -> list[tuple[Row, str]]:
+def load_stated(name: Set) -> list[tuple[Row, str]]:
     """The rows of a TOFU set, each with its answer in other words where the set has them.
 
     Raises:
         NotMeasurableError: the data is not there.
     """
-    path = DATA / f"{name}.jsonl"
-    if not path.exists():
-        raise NotMeasurableError(f"needs the TOFU data: no file {path.name}")
-    with path.open(encoding="utf-8") as lines:
-        rows = [json.loads(line) for line in lines]
     return [
         (
-            Row(
-                row["id"],
-                row.get("author", ""),
-                row["question"],
-                row["answer"],
-                row.get("paraphrased_question") or row["question"],
-            ),
-            row.get("paraphrased_answer") or row["answer"],
+            replace(row, paraphrased_question=row.paraphrased_question or row.question),
+            row.paraphrased_answer or row.answer,
         )
-        for row in rows
+        for row in load(name)
     ]
 
 

@@ -30,6 +30,7 @@ class Row:
     question: str
     answer: str
     paraphrased_question: str = ""
+    paraphrased_answer: str = ""
 
 
 def load(name: Set) -> list[Row]:
@@ -50,6 +51,7 @@ def load(name: Set) -> list[Row]:
             row["question"],
             row["answer"],
             row.get("paraphrased_question", ""),
+            row.get("paraphrased_answer", ""),
         )
         for row in rows
     ]

@@ -47,7 +47,7 @@ CONCURRENCY: Final = 16
 MAX_TOKENS: Final = 48
 SEED: Final = 2407
 FACTS: Final = 60
-OTHERS: Final = {"retain": 40, "real_authors": 20, "world_facts": 20}
+OTHERS: Final[Mapping[tofu.Set, int]] = {"retain": 40, "real_authors": 20, "world_facts": 20}
 GOAL: Final = 1.0
 
 
@@ -94,7 +94,7 @@ def _facts(number: int) -> list[Given]:
     return [fact for own in by_author.values() for fact in chance.sample(own, share)]
 
 
-def _others(limit: int) -> dict[str, list[Given]]:
+def _others(limit: int) -> dict[tofu.Set, list[Given]]:
     """Facts that nobody asked to forget."""
     chance = random.Random(SEED)
     filler = [statement for _, statement in load_stated("world_facts")]
@@ -119,7 +119,7 @@ async def _filtered(
     bundles: Path,
     facts: Sequence[Given],
     keys: Sequence[tuple[Fact, ...]],
-    others: Mapping[str, Sequence[Given]],
+    others: Mapping[tofu.Set, Sequence[Given]],
 ) -> dict[str, dict[str, Any]]:
     """What the filter leaves of each form, in this process: no model is needed for that."""
     encoder = load_encoder()
