@@ -154,7 +154,8 @@ class Reloader:
         # What a policy's error quotes may be protected: it is for the log, not for `/readyz`.
         if isinstance(error, PolicyError):
             place = f"{error.file}:{error.line}" if error.line else error.file
-            reason = f"{place}: `{error.field}` cannot be used; the proxy's log says why"
+            what = f"{place}: `{error.field}`" if error.field else place
+            reason = f"{what} cannot be used; the proxy's log says why"
         else:
             reason = str(error)
         if reason != self.state.reason:

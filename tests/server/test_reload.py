@@ -123,6 +123,16 @@ async def test_a_broken_edit_leaves_the_old_policy_and_says_why(tmp_path: Path) 
         assert await proxy.metric("unlearn_guard_policy_stale") == 0
 
 
+@pytest.mark.parametrize("name", ["policy.yaml", "trained.safetensors"])
+async def test_a_file_that_cannot_be_read_at_all_is_named(tmp_path: Path, name: str) -> None:
+    async with proxied(tmp_path) as proxy:
+        (tmp_path / "policies" / name).write_bytes(b"\xff\xfe junk")
+        reason = await stale(proxy)
+        assert reason.endswith(f"{name} cannot be used; the proxy's log says why")
+        await proxy.chat("Who wrote the Harbor novels?")
+        assert proxy.held() == ("harbor",)
+
+
 async def test_a_policy_that_vanishes_leaves_the_old_one(tmp_path: Path) -> None:
     async with proxied(tmp_path) as proxy:
         before = await bundle(proxy)
