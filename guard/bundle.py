@@ -30,7 +30,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import date
 from pathlib import Path
@@ -43,6 +43,7 @@ from safetensors.numpy import save as save_tensors
 
 from guard.errors import BundleError
 from guard.keywords import KeywordTable
+from guard.phrase_table import BundlePhrase, PhraseTable
 from guard.statements import Statements
 from guard.verbatim import RunFilter, RunFilters
 
@@ -53,7 +54,6 @@ NEVER: Final = np.iinfo(np.int32).max
 CANARY_TARGET: Final = "_canary"
 CANARY_PHRASE: Final = "unlearn guard canary"
 
-Strength = Literal["hard", "soft"]
 Mode = Literal["enforce", "observe"]
 Respond = Literal["suppress", "refuse", "substitute", "observe"]
 # What a name that prompts hold is of; `given` and `family` are words of a person's name.
@@ -109,97 +109,6 @@ class BundleTarget:
     def holds_always(self) -> bool:
         """Whether its phrases are forbidden in every answer, detected or not."""
         return self.always and self.mode == "enforce" and self.respond != "observe"
-
-
-@dataclass(frozen=True, slots=True)
-class BundlePhrase:
-    """A forbidden phrase.
-
-    Attributes:
-        text: its normalised words.
-        target: index of its target.
-        strength: how hard it is forbidden.
-        cue: it stands in the very questions that the target is recognised by, so it is what people
-            ask *with*, not what they ask for; whoever says it may have it said back.
-        turn: how many of its symbols give nothing away; from there on a model is led away from it.
-            None: it is forbidden where it completes, and no sooner.
-    """
-
-    text: str
-    target: int
-    strength: Strength
-    cue: bool = False
-    turn: int | None = None
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class PhraseTable:
-    """All phrases of a bundle, by target, the cues after the others; arrays, for millions of them.
-
-    Phrases are switched on and off by *slots*: each target has one, of its own index, and each cue
-    has one more, in order.
-
-    Attributes:
-        lines: [n] normalised texts, one a line.
-        target: [n] int32.
-        hard: [n] bool.
-        slot: [n] int32, ascending.
-        turn: [n] int16, see ``BundlePhrase``; -1 for None.
-    """
-
-    lines: str
-    target: npt.NDArray[np.int32]
-    hard: npt.NDArray[np.bool_]
-    slot: npt.NDArray[np.int32]
-    turn: npt.NDArray[np.int16]
-
-    @classmethod
-    def of(cls, phrases: Sequence[BundlePhrase], n_targets: int) -> PhraseTable:
-        """The table of some phrases, in any order."""
-        rows = sorted(phrases, key=lambda phrase: (phrase.cue, phrase.target))
-        first_cue = sum(not row.cue for row in rows)
-        return cls(
-            "\n".join(row.text for row in rows),
-            np.array([row.target for row in rows], np.int32),
-            np.array([row.strength == "hard" for row in rows], np.bool_),
-            np.array(
-                [
-                    n_targets + place - first_cue if row.cue else row.target
-                    for place, row in enumerate(rows)
-                ],
-                np.int32,
-            ),
-            np.array([-1 if row.turn is None else row.turn for row in rows], np.int16),
-        )
-
-    def __len__(self) -> int:
-        """How many phrases there are."""
-        return len(self.target)
-
-    def texts(self) -> list[str]:
-        """[n] the phrases."""
-        return self.lines.split("\n") if len(self) else []
-
-    def of_targets(self, targets: Iterable[int]) -> list[BundlePhrase]:
-        """The phrases of some targets."""
-        return self._at(np.flatnonzero(np.isin(self.target, list(targets))))
-
-    def cues(self) -> list[BundlePhrase]:
-        """The cues, in the order of their slots."""
-        return self._at(np.flatnonzero(self.slot != self.target))
-
-    def _at(self, places: npt.NDArray[np.int64]) -> list[BundlePhrase]:
-        texts = self.texts()
-        return [
-            BundlePhrase(
-                texts[i],
-                int(self.target[i]),
-                "hard" if self.hard[i] else "soft",
-                cue=bool(self.slot[i] != self.target[i]),
-                turn=int(self.turn[i]) if self.turn[i] >= 0 else None,
-            )
-            for i in places.tolist()
-        ]
 
 
 @dataclass(frozen=True, slots=True)

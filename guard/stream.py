@@ -16,8 +16,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 
-from guard.bundle import BundlePhrase
 from guard.normalise import SEP, fold
+from guard.phrase_table import BundlePhrase
 from guard.phrases import PhraseAutomaton, PhraseSearch, letters_of
 from guard.runs import RunHit, RunReading
 from guard.verbatim import RunFilter

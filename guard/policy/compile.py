@@ -13,17 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from guard.bundle import (
-    Bundle,
-    BundlePhrase,
-    BundleTarget,
-    Method,
-    StandIn,
-    Strength,
-    Tenant,
-    write_bundle,
-)
+from guard.bundle import Bundle, BundleTarget, Method, StandIn, Tenant, write_bundle
 from guard.normalise import SEP, normalise
+from guard.phrase_table import BundlePhrase, Strength
 from guard.phrases import MAX_LETTERS, PhraseSearch, clipped, letters_of
 from guard.policy.load import load_policy
 from guard.policy.model import Policy, PolicyTarget

@@ -12,7 +12,8 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
-from guard.bundle import ContextAction, Mode, OnError, Respond, Strength
+from guard.bundle import ContextAction, Mode, OnError, Respond
+from guard.phrase_table import Strength
 from guard.policy.extraction import Kind
 from guard.verbatim import MAX_WORDS, MIN_WORDS
 

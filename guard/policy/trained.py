@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -96,7 +95,7 @@ def write_trained(trained: Trained, path: Path) -> None:
         )
         # It holds words of protected texts, as the policy's data files do.
         aside.chmod(0o640)
-        os.replace(aside, path)  # noqa: PTH105
+        aside.replace(path)
     except (OSError, SafetensorError) as error:
         aside.unlink(missing_ok=True)
         raise GuardError(

@@ -26,7 +26,8 @@ import numpy.typing as npt
 
 from classifiers import load_encoder
 from classifiers.neighbours import SIEVED, Neighbours
-from guard.bundle import Bundle, BundleTarget, PhraseTable
+from guard.bundle import Bundle, BundleTarget
+from guard.phrase_table import PhraseTable
 from guard.policy.vectors import general_prompts
 from load_tests.detecting import everyday
 from load_tests.figure import ROOT, Figure, Measured, Options, progress

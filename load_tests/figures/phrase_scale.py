@@ -71,13 +71,14 @@ def _measure_one(size: int, model: Path) -> dict[str, Any]:
     import torch
     from transformers import AutoTokenizer
 
-    from guard.bundle import BundlePhrase, BundleTarget, load_engine_bundle, write_bundle
+    from guard.bundle import BundleTarget, load_engine_bundle, write_bundle
     from guard.engine.bundles import LoadedBundle
     from guard.engine.matcher import Tokens
     from guard.engine.reader import reader_of
     from guard.engine.store import SegmentStore
     from guard.engine.symbols import symbol_vocabulary
     from guard.engine.vocabulary import token_bytes
+    from guard.phrase_table import BundlePhrase
     from guard.plan import GuardPlan
 
     def target(name: str, always: bool = True) -> BundleTarget:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from classifiers import BatchingEncoder, Detector, PlacedText, SentenceEncoder
 from classifiers.contrasts import Contrasts
 from guard.bundle import Bundle
+from guard.phrase_table import PhraseTable
 from guard.policy.compile import compile_policy
 from tests.guard.policy.writing import target, write
 
@@ -27,7 +28,8 @@ def test_of_several_rows_the_one_that_points_furthest_counts(seed: int, n: int, 
     directions = random.normal(size=(n, 3)).astype(np.float32)
     rows = random.normal(size=(m, 3)).astype(np.float32)
     owners = np.arange(n, dtype=np.int32) * 2
-    bundle = Bundle("d", (), None, contrasts=directions, contrast_targets=owners)  # type: ignore[arg-type]
+    none = PhraseTable.of([], 0)
+    bundle = Bundle("d", (), none, contrasts=directions, contrast_targets=owners)
     wanted = {
         2 * i: pytest.approx(max(float(row @ directions[i]) for row in rows), abs=1e-5)
         for i in range(n)
@@ -36,7 +38,8 @@ def test_of_several_rows_the_one_that_points_furthest_counts(seed: int, n: int, 
 
 
 def test_a_bundle_without_directions_scores_nothing() -> None:
-    assert Contrasts(Bundle("d", (), None)).best(np.zeros((1, 3), np.float32)) == {}  # type: ignore[arg-type]
+    bundle = Bundle("d", (), PhraseTable.of([], 0))
+    assert Contrasts(bundle).best(np.zeros((1, 3), np.float32)) == {}
 
 
 async def test_a_question_that_no_example_asks_is_recognised_by_whom_it_is_about(

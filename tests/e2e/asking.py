@@ -19,8 +19,9 @@ from typing import Any, Final
 
 import httpx
 
-from guard.bundle import BundlePhrase, BundleTarget, write_bundle
+from guard.bundle import BundleTarget, write_bundle
 from guard.normalise import normalise
+from guard.phrase_table import BundlePhrase
 from guard.plan import XARG, GuardPlan, sign_plan
 from tests.guard.words import filter_of
 

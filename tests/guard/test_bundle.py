@@ -15,7 +15,6 @@ from guard.bundle import (
     CANARY_PHRASE,
     CANARY_TARGET,
     Bundle,
-    BundlePhrase,
     BundleTarget,
     Tenant,
     canonical_json,
@@ -25,6 +24,7 @@ from guard.bundle import (
 )
 from guard.errors import BundleError
 from guard.keywords import KeywordTable
+from guard.phrase_table import BundlePhrase
 from guard.statements import Statements
 from guard.verbatim import RunFilters
 from tests.guard.words import filter_of

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from guard.bundle import BundlePhrase
 from guard.normalise import SEP, fold, folded, normalise
+from guard.phrase_table import BundlePhrase
 from guard.runs import RunHit
 from guard.stream import Scanner
 from tests.guard.test_stream import slow_matches

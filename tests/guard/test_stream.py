@@ -11,8 +11,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from guard.bundle import BundlePhrase, Strength
 from guard.normalise import SEP, fold, folded, normalise
+from guard.phrase_table import BundlePhrase, Strength
 from guard.phrases import has_enough_letters, letters_of
 from guard.stream import Scanner
 

@@ -11,9 +11,10 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from guard.bundle import BundlePhrase, BundleTarget, write_bundle
+from guard.bundle import BundleTarget, write_bundle
 from guard.engine.vocabulary import gpt2_alphabet
 from guard.normalise import normalise
+from guard.phrase_table import BundlePhrase
 from load_tests import greedy
 from load_tests.greedy import Asked, GreedyModel
 

@@ -7,7 +7,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guard.bundle import BundlePhrase
+from guard.phrase_table import BundlePhrase
 from guard.stream import Scanner
 from server.swap_back import SwapBack
 from server.wire.json_text import unescape_json

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from guard.bundle import CANARY_TARGET, BundlePhrase, load_engine_bundle, write_bundle
+from guard.bundle import CANARY_TARGET, load_engine_bundle, write_bundle
 from guard.engine.bundles import LoadedBundle, admit
 from guard.engine.matcher import Tokens
 from guard.engine.symbols import symbol_vocabulary
 from guard.errors import PlanError
+from guard.phrase_table import BundlePhrase
 from guard.plan import GuardPlan, sign_plan
 from tests.guard.engine.conftest import target
 

@@ -9,11 +9,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from guard.bundle import BundlePhrase
 from guard.engine.matcher import BoundSegment, PhraseMatcher, SegmentTensors, Tokens
 from guard.engine.segment import HARD_PENALTY, SOFT_PENALTY, compile_segment
 from guard.engine.symbols import symbol_vocabulary
 from guard.normalise import normalise
+from guard.phrase_table import BundlePhrase
 from tests.guard.engine.oracle import completed
 
 CPU = torch.device("cpu")

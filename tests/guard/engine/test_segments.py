@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from guard.bundle import BundlePhrase, EngineBundle, load_engine_bundle, write_bundle
+from guard.bundle import EngineBundle, load_engine_bundle, write_bundle
 from guard.engine.matcher import PhraseMatcher, Tokens
 from guard.engine.segment import compile_segment
 from guard.engine.segments import MAX_SEGMENTS, SegmentSet, segments_of
 from guard.engine.symbols import symbol_vocabulary
+from guard.phrase_table import BundlePhrase
 from tests.guard.engine.conftest import target
 
 CPU = torch.device("cpu")

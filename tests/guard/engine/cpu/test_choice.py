@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from guard.bundle import BundlePhrase, load_engine_bundle, write_bundle
+from guard.bundle import load_engine_bundle, write_bundle
 from guard.engine import cpu
 from guard.engine.bundles import LoadedBundle
 from guard.engine.cpu import step
@@ -15,6 +15,7 @@ from guard.engine.cpu.reader import HostReader
 from guard.engine.matcher import Tokens
 from guard.engine.reader import TextReader, reader_of
 from guard.engine.symbols import symbol_vocabulary
+from guard.phrase_table import BundlePhrase
 from tests.guard.engine.conftest import target
 
 VOCABULARY = [b" red", b" wine", b"wine", b" blue"]
