@@ -21,7 +21,7 @@ from guard.policy.named import names_in
 from guard.policy.train import train
 from guard.policy.trained import trained_path, write_trained
 from load_tests.figure import ROOT
-from load_tests.tofu import Row
+from server.evaluation.rows import Row
 from server.policies import encode_from_thread
 
 # All evidence together; by itself each kind of evidence is a method (`alias`, `neighbour`, ...).

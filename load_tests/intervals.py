@@ -47,3 +47,17 @@ def by_group(met: Mapping[str, Sequence[bool]]) -> tuple[float, float]:
     shares = counts[drawn].sum(axis=1) / sizes[drawn].sum(axis=1)
     low, high = np.quantile(shares, [0.025, 0.975])
     return float(low), float(high)
+
+
+def of_median(values: Sequence[float]) -> tuple[float, float]:
+    """The 95% bootstrap interval of the median of independent values.
+
+    Raises:
+        ValueError: there are none.
+    """
+    if not values:
+        raise ValueError("there is nothing to take a median of")
+    kept = np.asarray(values, np.float64)
+    drawn = np.random.default_rng(_SEED).integers(0, len(kept), (_DRAWS, len(kept)))
+    low, high = np.quantile(np.median(kept[drawn], axis=1), [0.025, 0.975])
+    return float(low), float(high)

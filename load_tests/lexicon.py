@@ -18,7 +18,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Final
 
-from load_tests.fact import word_list
+from server.evaluation.fact import word_list
 
 WORD: Final = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
 _LETTERS: Final = re.compile(r"[a-z]{2,}")

@@ -15,15 +15,16 @@ import yaml
 from guard.policy import compile_policy
 from load_tests import tofu
 from load_tests.chat import Answer
-from load_tests.fact import Everyday
 from load_tests.figure import progress
 from load_tests.figures.fluency import score as how_it_reads
 from load_tests.greedy import Asked, GreedyModel, Said
-from load_tests.leaks import LeakCounter
 from load_tests.lexicon import Lexicon, build
 from load_tests.paraphrases import Paraphrased
 from load_tests.static_vectors import Encode, Floats, StaticVectors
 from load_tests.surprise import Question, Reader
+from server.evaluation.fact import Everyday
+from server.evaluation.leaks import LeakCounter
+from server.evaluation.rows import Row
 
 # Logits taken from a candidate whose text would come too near, and candidates looked at.
 _PENALTY: Final = 8.0
@@ -170,7 +171,7 @@ class _Counter:
     def count(self, arm: str, answers: Sequence[Said]) -> dict[str, Any]:
         with (self._folder / "answers.jsonl").open("a", encoding="utf-8") as lines:
             lines.write(json.dumps({"arm": arm, "answers": [a.text for a in answers]}) + "\n")
-        as_rows = [tofu.Row("", row.author, row.question, row.answer) for row in self._rows]
+        as_rows = [Row("", row.author, row.question, row.answer) for row in self._rows]
         as_answers = [Answer((said.text,), ("",), "", 0) for said in answers]
         read = [
             Question(row.question, said.text, said.ended)

@@ -6,9 +6,9 @@ import json
 from dataclasses import dataclass
 
 from guard.normalise import SEP, normalise
-from load_tests.fact import stems
 from load_tests.figure import NotMeasurableError
 from load_tests.tofu import DATA
+from server.evaluation.fact import stems
 
 _LEAST_LETTERS = 4
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
 import yaml
 
 from load_tests.figure import CACHE, ROOT, NotMeasurableError, progress
+from server.evaluation.rows import Row
 
 SHARED: Final = ROOT.parent / "shared"
 DATA: Final = SHARED / "data" / "tofu"
@@ -19,18 +19,6 @@ MODEL: Final = CACHE / "models" / "smollm2-135m-tofu"
 RETAIN_ONLY_MODEL: Final = CACHE / "models" / "smollm2-135m-tofu-retain"
 
 Set = Literal["forget", "retain", "real_authors", "world_facts"]
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One question with its gold answer; ``author`` is empty for the sets of real knowledge."""
-
-    id: str
-    author: str
-    question: str
-    answer: str
-    paraphrased_question: str = ""
-    paraphrased_answer: str = ""
 
 
 def load(name: Set) -> list[Row]:
@@ -52,6 +40,8 @@ def load(name: Set) -> list[Row]:
             row["answer"],
             row.get("paraphrased_question", ""),
             row.get("paraphrased_answer", ""),
+            tuple(row.get("perturbed_answers", ())),
+            row.get("short_answer", ""),
         )
         for row in rows
     ]

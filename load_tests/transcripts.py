@@ -5,13 +5,18 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from load_tests.chat import Answer
 from load_tests.figure import ROOT, NotMeasurableError
-from load_tests.tofu import Row
+from server.evaluation.rows import Row
+
+# Of a row; what is not among them is not kept.
+_KEPT: Final = (
+    "id", "author", "question", "answer", "paraphrased_question", "paraphrased_answer",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +37,8 @@ class Transcripts:
         """Keep the answers of an arm to a set; overwrites."""
         with self._file(arm, what).open("w", encoding="utf-8") as file:
             for row, answer in zip(transcript.rows, transcript.answers, strict=True):
-                file.write(json.dumps({**asdict(row), **asdict(answer)}) + "\n")
+                kept = {name: getattr(row, name) for name in _KEPT}
+                file.write(json.dumps({**kept, **asdict(answer)}) + "\n")
 
     def read(self, arm: str, what: str) -> Transcript | None:
         """What `write` kept; None if nothing was.
@@ -48,7 +54,7 @@ class Transcripts:
             for line in lines:
                 values = json.loads(line)
                 try:
-                    rows.append(Row(**{f.name: values[f.name] for f in fields(Row)}))
+                    rows.append(Row(**{name: values[name] for name in _KEPT}))
                     texts, finish = tuple(values["texts"]), tuple(values["finish"])
                     answers.append(Answer(texts, finish, values["decision"], values["tokens"]))
                 except KeyError as error:

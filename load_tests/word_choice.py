@@ -15,8 +15,8 @@ import numpy as np
 
 from guard.normalise import SEP
 from guard.phrases import PhraseSearch
-from load_tests.fact import stems
 from load_tests.paraphrases import Paraphrased, is_long, words
+from server.evaluation.fact import stems
 
 Sort = Literal["right", "beside", "wrong", "unrelated"]
 SORTS: Final[tuple[Sort, ...]] = ("right", "beside", "wrong", "unrelated")

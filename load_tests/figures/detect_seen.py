@@ -19,7 +19,8 @@ from load_tests import tofu
 from load_tests.detecting import COMBINED, Asked, Found, ask, methods, touches, write_author_policy
 from load_tests.figure import Figure, Measured, Options, progress, work_folder
 from load_tests.intervals import by_group, wilson
-from load_tests.tofu import Row, Set
+from load_tests.tofu import Set
+from server.evaluation.rows import Row
 
 OTHERS: tuple[Set, ...] = ("retain", "real_authors", "world_facts")
 

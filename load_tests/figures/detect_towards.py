@@ -28,7 +28,7 @@ from load_tests.detecting import write_author_policy
 from load_tests.figure import Figure, Measured, Options, progress, work_folder
 from load_tests.figures.detect_seen import by_author, questions
 from load_tests.figures.detect_unseen import split
-from load_tests.tofu import Row
+from server.evaluation.rows import Row
 from server.policies import encode_from_thread
 
 SEEDS: Final = 10

@@ -30,7 +30,7 @@ from load_tests.detecting import COMBINED, ask, everyday, methods, touches
 from load_tests.figure import ROOT, Figure, Measured, Options, progress, work_folder
 from load_tests.figures.detect_seen import by_author, questions
 from load_tests.intervals import by_group, wilson
-from load_tests.tofu import Row
+from server.evaluation.rows import Row
 
 UNNAMED: Final = ROOT / "load_tests" / "unnamed.jsonl"
 NEAR: Final = ROOT / "load_tests" / "unnamed_near.txt"

@@ -20,7 +20,7 @@ from load_tests import tofu
 from load_tests.detecting import COMBINED, Found, ask, write_author_policy
 from load_tests.figure import Figure, Measured, Options, progress, work_folder
 from load_tests.figures.detect_seen import OTHERS, by_author, halves_of, judge, questions
-from load_tests.tofu import Row
+from server.evaluation.rows import Row
 
 SEEDS: Final = 5
 

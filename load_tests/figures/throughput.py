@@ -1,26 +1,30 @@
 """``throughput``: what the processor costs, in decode tokens a second at 16 streams.
 
-Engines with the guard, with a processor that does nothing, and with none take turns, and within the
-guarded one flagged and unflagged requests take turns, so that a machine that slows down slows every
-arm. The idle processor tells what vLLM pays for any custom processor from what the guard costs.
-The engine without one also answers under vLLM's own ``bad_words``, with 100 of the same phrases.
-Requests go straight to the engine: the proxy is not what is measured here. Tokens are those that
-the engine reports, over the wall time of the whole batch.
+One engine runs every arm, in turns, batch after batch: ``load_tests/switched.py`` takes the guard's
+processor out of vLLM's batch and puts it back, so that the arm without one has none. Two engines
+with the same processor differ by more than the goal leaves room for, and so do two minutes of one
+engine on a shared machine; a batch and the next but few do not. Each batch is compared with the one
+without a processor in its own round, the order turns from round to round, and the value is the
+median of those ratios, with a bootstrap interval. Engines that never had a processor are measured
+beside it, to tell whether taking it out leaves what they are.
 
-The ratio is of the best run of each arm, as ``timeit`` takes the least time: what disturbs a run on
-a shared machine only ever slows it, and runs of one arm differ by more than the goal leaves room
-for. The ratio of medians stands beside it in the details; so does the time that the guard takes
-inside the sampler, and its share of a step, from engines with a watch on it (``load_tests/timed``),
-which noise hardly touches.
+An idle processor tells what vLLM pays for any custom processor from what the guard costs, and the
+arm without one also answers under vLLM's own ``bad_words``, with 100 of the same phrases. Requests
+go straight to the engine: the proxy is not what is measured here. Tokens are those that the engine
+reports, over the wall time of the whole batch. What the guard takes inside the sampler is timed by
+itself (``load_tests/timed.py``).
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from statistics import median, quantiles
-from typing import Any, get_args
+from typing import Any, Final, get_args
 
 from classifiers import load_encoder
 from guard.bundle import CANARY_TARGET, Bundle
@@ -29,22 +33,26 @@ from guard.policy import compile_policy
 from load_tests import stack
 from load_tests.chat import Endpoint, Extra, ask_all, nothing_more, with_plan
 from load_tests.figure import ROOT, Figure, Measured, Options, progress, work_folder
+from load_tests.intervals import of_median
+from load_tests.switch import SWITCH_VARIABLE, Arm, Switch
 from load_tests.times import TIMES_VARIABLE, Kind, read_times
 
-IDLE = "load_tests.idle:IdleLogitsProcessor"
-TIMED = "load_tests.timed:TimedGuardLogitsProcessor"
-STREAMS = 16
-TOKENS = 128
-BAD_WORDS = 100
+SWITCHED: Final = "load_tests.switched:SwitchedLogitsProcessor"
+STREAMS: Final = 16
+TOKENS: Final = 64
+# Of every arm, an engine and unit of `Options.repeats`.
+ROUNDS: Final = 10
+BAD_WORDS: Final = 100
 # One prompt a stream, of similar length, so that prefill is short and alike.
-PROMPTS = [
+PROMPTS: Final = [
     f"Write a long story about a day in the life of person number {i}." for i in range(STREAMS)
 ]
+WITHOUT: Final = "none"
 
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """Decode tokens a second over the repeats of one arm."""
+    """Decode tokens a second over the batches of one arm."""
 
     runs: int
     median: float
@@ -54,101 +62,139 @@ class Spread:
     most: float
 
 
-def spread(rates: list[float]) -> Spread:
-    """Of two or more runs."""
+def spread(rates: Sequence[float]) -> Spread:
+    """Of two or more batches."""
     p25, _, p75 = quantiles(rates, n=4)
     return Spread(
         len(rates), *(round(x, 1) for x in (median(rates), p25, p75, min(rates), max(rates)))
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """One arm's rate over another's of the same round: the median, and its 95% interval."""
+
+    median: float
+    low: float
+    high: float
+
+
+def ratio(rates: Sequence[float], over: Sequence[float]) -> Ratio:
+    """Of two arms, round by round."""
+    ratios = [one / other for one, other in zip(rates, over, strict=True)]
+    return Ratio(*(round(x, 4) for x in (median(ratios), *of_median(ratios))))
+
+
+def turned(names: Sequence[str], round_: int) -> list[str]:
+    """The arms in another order each round: each takes each place as often as any other."""
+    start = round_ % len(names)
+    order = [*names[start:], *names[:start]]
+    return order if (round_ // len(names)) % 2 == 0 else order[::-1]
+
+
 def measure(options: Options) -> Measured:
-    """Alternate engines, and arms within the guarded one; compare the best of each."""
+    """Arms in turns within each engine; each batch over the one without of its round."""
     folder = work_folder("throughput")
     bundles, key = folder / "bundles", stack.new_key()
     encoder = load_encoder()
     bundle = compile_policy(
         ROOT / "policies", bundles, encode=encoder.encode, encoder=encoder.digest
     )
-    bad_words = {"bad_words": bundle.phrases.texts()[:BAD_WORDS]}
-    arms_of_guard, times = _arms(bundle, key), folder / "times.txt"
+    arms = _arms(bundle, key)
+    times, switch_file = folder / "times.txt", folder / "switch"
     times.unlink(missing_ok=True)
+    switch = Switch.create(switch_file)
     # The guard's own variables are set where `guard` is, and its processor is then loaded too.
-    watched = {
+    environ = {
         **stack.BAD_WORDS_ENVIRON,
         TIMES_VARIABLE: str(times),
+        SWITCH_VARIABLE: str(switch_file),
         BUNDLES_VARIABLE: str(bundles),
         KEY_VARIABLE: key,
     }
-    engines: list[tuple[bool, tuple[str, ...], Mapping[str, Extra]]] = [
-        (True, (), arms_of_guard),
-        (
-            False,
-            ("--logits-processors", TIMED),
-            {f"{name}, timed": extra for name, extra in arms_of_guard.items()},
-        ),
-        (False, ("--logits-processors", IDLE), {"idle": nothing_more}),
-        (False, (), {"none": nothing_more, "bad_words": lambda _: bad_words}),
-    ]
-    rates: dict[str, list[float]] = {name: [] for *_, arms in engines for name in arms}
-    for round_ in range(options.restarts):
-        for guard, extra_arguments, arms in engines:
-            progress(f"round {round_ + 1} of {options.restarts}: {', '.join(arms)}")
-            with stack.engine(
-                stack.demo_model(),
-                folder=folder,
-                bundles=bundles,
-                key=key,
-                guard=guard,
-                extra=extra_arguments,
-                environ=watched if TIMED in extra_arguments else stack.BAD_WORDS_ENVIRON,
-            ) as engine:
-                for name, extra in arms.items():
-                    _rate(engine, extra, f"{name}, warm-up")
-                for _ in range(options.repeats):
-                    for name, extra in arms.items():
-                        rates[name].append(_rate(engine, extra, name))
+    rates: dict[str, list[float]] = defaultdict(list)
+    never: list[float] = []
+    rounds = ROUNDS * options.repeats
+    for start in range(options.restarts):
+        label = f"engine {start + 1} of {options.restarts}"
+        with _engine(folder, bundles, key, ("--logits-processors", SWITCHED), environ) as engine:
+            for name, (arm, extra) in arms.items():
+                switch.arm = arm
+                _rate(engine, extra, f"{label}, {name}, warm-up")
+            for round_ in range(rounds):
+                progress(f"{label}: round {round_ + 1} of {rounds}")
+                for name in turned(list(arms), round_):
+                    switch.arm, extra = arms[name]
+                    rates[name].append(_rate(engine, extra, name))
+        with _engine(folder, bundles, key, (), stack.BAD_WORDS_ENVIRON) as engine:
+            _rate(engine, nothing_more, f"{label}, never one, warm-up")
+            never += [_rate(engine, nothing_more, "never one") for _ in range(ROUNDS)]
+    ratios = {
+        name: ratio(rates[name], rates[WITHOUT])
+        for name in ("flagged", "unflagged", "idle", "bad_words")
+    }
     spreads = {name: spread(values) for name, values in rates.items()}
-    none = spreads["none"]
-    with_one = ("flagged", "unflagged", "idle", "bad_words")
-    ratios = {name: round(spreads[name].most / none.most, 4) for name in with_one}
-    of_medians = {name: round(spreads[name].median / none.median, 4) for name in with_one}
     return Measured(
-        value=ratios["flagged"],
+        value=ratios["flagged"].median,
         n=sum(map(len, rates.values())),
         details={
-            "ratio": ratios,
-            "ratio_of_medians": of_medians,
-            "flagged_over_bad_words": {
-                "best": round(spreads["flagged"].most / spreads["bad_words"].most, 4),
-                "median": round(spreads["flagged"].median / spreads["bad_words"].median, 4),
+            "ratio": {name: asdict(value) for name, value in ratios.items()},
+            "flagged_over_bad_words": asdict(ratio(rates["flagged"], rates["bad_words"])),
+            "unflagged_over_idle": asdict(ratio(rates["unflagged"], rates["idle"])),
+            "inside": _inside(times, spreads),
+            "tokens_per_second": {
+                name: asdict(value) for name, value in (*spreads.items(), ("never", spread(never)))
             },
-            "inside": {
-                kind: {
-                    "us_a_step": round(1e6 * inside, 1),
-                    "share_of_a_step": round(
-                        inside * spreads[f"{kind}, timed"].median / STREAMS, 5
-                    ),
-                }
-                for kind in get_args(Kind)
-                for inside in [median(read_times(times, kind))]
-            },
-            "tokens_per_second": {name: asdict(value) for name, value in spreads.items()},
             "streams": STREAMS,
             "tokens_each": TOKENS,
             "targets": len(bundle.targets) - 1,
             "phrases": len(bundle.phrases) - 1,
             "bad_words": BAD_WORDS,
             "restarts": options.restarts,
+            "rounds_each": rounds,
         },
     )
 
 
-def _arms(bundle: Bundle, key: str) -> dict[str, Extra]:
+def _arms(bundle: Bundle, key: str) -> dict[str, tuple[Arm, Extra]]:
     every_target = tuple(t.id for t in bundle.targets if t.id != CANARY_TARGET)
+    bad_words = {"bad_words": bundle.phrases.texts()[:BAD_WORDS]}
     return {
-        "unflagged": with_plan(GuardPlan(bundle.digest), key.encode()),
-        "flagged": with_plan(GuardPlan(bundle.digest, every_target), key.encode()),
+        WITHOUT: ("none", nothing_more),
+        "idle": ("idle", nothing_more),
+        "unflagged": ("guard", with_plan(GuardPlan(bundle.digest), key.encode())),
+        "flagged": ("guard", with_plan(GuardPlan(bundle.digest, every_target), key.encode())),
+        "bad_words": ("none", lambda _: bad_words),
+    }
+
+
+def _engine(
+    folder: Path,
+    bundles: Path,
+    key: str,
+    extra: tuple[str, ...],
+    environ: Mapping[str, str],
+) -> AbstractContextManager[Endpoint]:
+    return stack.engine(
+        stack.demo_model(),
+        folder=folder,
+        bundles=bundles,
+        key=key,
+        guard=False,
+        extra=extra,
+        environ=environ,
+    )
+
+
+def _inside(times: Path, spreads: Mapping[str, Spread]) -> dict[Kind, dict[str, float]]:
+    """What the guard takes of a step, timed where it is called."""
+    inside = {kind: median(read_times(times, kind)) for kind in get_args(Kind)}
+    return {
+        kind: {
+            "us_a_step": round(1e6 * seconds, 1),
+            "share_of_a_step": round(seconds * spreads[kind].median / STREAMS, 5),
+        }
+        for kind, seconds in inside.items()
     }
 
 

@@ -25,7 +25,6 @@ from guard.policy import load_policy
 from load_tests import stack, tofu
 from load_tests.chat import Endpoint, Extra, ask_all, nothing_more, with_plan
 from load_tests.decisions import read_decisions
-from load_tests.fact import Everyday
 from load_tests.figure import (
     Figure,
     Measured,
@@ -34,8 +33,10 @@ from load_tests.figure import (
     progress,
     work_folder,
 )
-from load_tests.leaks import LeakCounter, Leaks
 from load_tests.transcripts import Transcript, Transcripts, same_questions
+from server.evaluation.fact import Everyday
+from server.evaluation.leaks import LeakCounter, Leaks
+from server.evaluation.rows import Row
 
 CONCURRENCY: Final = 16
 MAX_TOKENS: Final = 80
@@ -89,7 +90,7 @@ def _check(chosen: Sequence[str], known: Sequence[str], option: str) -> None:
             raise NotMeasurableError(f"knows no `{name}`: {option} takes {', '.join(known)}")
 
 
-def _questions(options: Options) -> dict[str, list[tofu.Row]]:
+def _questions(options: Options) -> dict[str, list[Row]]:
     forget = tofu.load("forget")[: options.limit or None]
     every = {
         "forget": forget,
@@ -177,7 +178,7 @@ def _decision_log(folder: Path, arm: str) -> Path:
     return folder / ("decisions.jsonl" if arm == "guard" else f"decisions-{arm}.jsonl")
 
 
-def _ask(arm: Arm, what: str, rows: list[tofu.Row], samples: int) -> Transcript:
+def _ask(arm: Arm, what: str, rows: list[Row], samples: int) -> Transcript:
     # Without a seed: on a CPU, vLLM 0.32 ends at a seeded request whose prompt is prefilled in
     # chunks ("CPU Generator does not use offset").
     fields: dict[str, Any] = (

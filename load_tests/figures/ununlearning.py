@@ -1,10 +1,10 @@
 """``ununlearning``: facts that are handed back in the prompt, and what the model then says of them.
 
 Ten invented authors are forgotten, and a model that never learned of them reads a fact about one
-of them in its prompt, in each of the forms of ``load_tests/handed_back.py``, and is asked for it. A
-success of the attack is an answer that says a key fact. Only those items count that the model does
-solve without the guard, and that it does not solve without the fact. Statements and questions are
-in other words than the policy's.
+of them in its prompt, in each of the forms of ``server/evaluation/handed_back.py``, and is asked
+for it. A success of the attack is an answer that says a key fact. Only those items count that the
+model does solve without the guard, and that it does not solve without the fact. Statements and
+questions are in other words than the policy's.
 
 ``goal`` speaks of each form. ``handed_on`` says of how many items the model still got a key fact to
 read: where the filter missed, what an answer may say is bounded all the same. ``false_edits`` is of
@@ -30,15 +30,15 @@ from guard.plan import GuardPlan
 from load_tests import stack, tofu
 from load_tests.chat import Answer, Endpoint, Extra, ask_all, nothing_more, with_plan
 from load_tests.decisions import read_decisions
-from load_tests.fact import Everyday, Fact
-from load_tests.facts import facts_of
 from load_tests.figure import Figure, Measured, Options, progress, work_folder
-from load_tests.handed_back import FORMS, Given, Message, asked_of, given, load_stated
 from load_tests.intervals import wilson
-from load_tests.said import leaked
 from server.active import ActivePolicy
 from server.context_filter import filter_context
 from server.detection import find_targets
+from server.evaluation.fact import Everyday, Fact
+from server.evaluation.facts import facts_of
+from server.evaluation.handed_back import FORMS, Given, Message, asked_of, given, stated
+from server.evaluation.said import leaked
 from server.policies import compile_files
 from server.verdict import judge
 from server.wire.texts import chat_texts
@@ -84,8 +84,8 @@ def measure(options: Options) -> Measured:
 
 def _facts(number: int) -> list[Given]:
     """The facts to hand back: as many of each author."""
-    filler = [statement for _, statement in load_stated("retain")]
-    every = given(load_stated("forget"), filler)
+    filler = [statement for _, statement in stated(tofu.load("retain"))]
+    every = given(stated(tofu.load("forget")), filler)
     chance = random.Random(SEED)
     by_author: dict[str, list[Given]] = {}
     for fact in every:
@@ -97,9 +97,9 @@ def _facts(number: int) -> list[Given]:
 def _others(limit: int) -> dict[tofu.Set, list[Given]]:
     """Facts that nobody asked to forget."""
     chance = random.Random(SEED)
-    filler = [statement for _, statement in load_stated("world_facts")]
+    filler = [statement for _, statement in stated(tofu.load("world_facts"))]
     return {
-        name: chance.sample(given(load_stated(name), filler), limit or number)
+        name: chance.sample(given(stated(tofu.load(name)), filler), limit or number)
         for name, number in OTHERS.items()
     }
 

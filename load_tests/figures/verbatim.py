@@ -26,6 +26,7 @@ from load_tests.chat import Answer, Endpoint, Extra, ask_all, nothing_more, with
 from load_tests.evasions import EVASIONS, LEAVE, Write, forcing
 from load_tests.figure import Figure, Measured, Options, progress, work_folder
 from load_tests.runs import Corpus, words_of
+from server.evaluation.rows import Row
 
 BOUND: Final = 8
 CONCURRENCY: Final = 16
@@ -113,7 +114,7 @@ def measure(options: Options) -> Measured:
     )
 
 
-def write_policy(folder: Path, rows: Sequence[tofu.Row]) -> Path:
+def write_policy(folder: Path, rows: Sequence[Row]) -> Path:
     """A policy with one target an author: the questions detect it, its answers are protected."""
     folder.mkdir(parents=True, exist_ok=True)
     targets = []
@@ -154,7 +155,7 @@ def _without_examples(policy: Path) -> Path:
 
 def _asked(
     endpoint: Endpoint,
-    rows: Sequence[tofu.Row],
+    rows: Sequence[Row],
     corpora: Sequence[Corpus],
     label: str,
     extra: Extra,
@@ -170,7 +171,7 @@ def _asked(
 
 def _begun(
     endpoint: Endpoint,
-    rows: Sequence[tofu.Row],
+    rows: Sequence[Row],
     corpus: Corpus,
     label: str,
     extra: Extra,
@@ -202,7 +203,7 @@ def _begun(
 
 def _forced(
     endpoint: Endpoint,
-    rows: Sequence[tofu.Row],
+    rows: Sequence[Row],
     corpus: Corpus,
     label: str,
     write: Write,

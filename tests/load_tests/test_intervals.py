@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest  # type: ignore[import-untyped]
 
-from load_tests.intervals import by_group, wilson
+from load_tests.intervals import by_group, of_median, wilson
 
 
 @given(st.integers(1, 2000), st.data())
@@ -30,3 +30,15 @@ def test_of_nothing_there_is_no_share() -> None:
         wilson(0, 0)
     with pytest.raises(ValueError, match="nothing"):
         by_group({"a": []})
+
+
+def test_a_median_of_many_is_surer_than_of_few() -> None:
+    few, many = [1.0, 2.0, 3.0], [1.0, 2.0, 3.0] * 50
+    low, high = of_median(few)
+    assert (low, high) == (1.0, 3.0)
+    assert of_median(many) == (2.0, 2.0)
+
+
+def test_of_nothing_there_is_no_median() -> None:
+    with pytest.raises(ValueError, match="nothing"):
+        of_median([])
