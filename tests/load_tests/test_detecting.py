@@ -19,7 +19,7 @@ from load_tests.figure import ROOT
 from load_tests.figures.detect_general import count
 from load_tests.figures.detect_seen import by_author, halves_of, judge
 from load_tests.figures.detect_unseen import split
-from load_tests.tofu import Row
+from server.evaluation.rows import Row
 
 
 def words_of(text: str) -> str:

@@ -13,8 +13,8 @@ from load_tests.figures import fluency
 from load_tests.figures.fluency import Fluency
 from load_tests.lexicon import Lexicon
 from load_tests.surprise import Perplexity, Question, Reader, Token
-from load_tests.tofu import Row
 from load_tests.transcripts import Transcript, Transcripts
+from server.evaluation.rows import Row
 
 WORDS = "she wrote a book in it"
 LEXICON = Lexicon(WORDS.split())

@@ -11,8 +11,8 @@ from load_tests import tofu
 from load_tests.chat import Answer
 from load_tests.figure import NotMeasurableError, Options
 from load_tests.figures import tofu_leak
-from load_tests.tofu import Row
 from load_tests.transcripts import Transcript, Transcripts
+from server.evaluation.rows import Row
 
 FORGET = [
     Row("f-0", "f00", "Who wrote it?", "It was written by Mirelle Quay.", "Whose is it?"),

@@ -8,8 +8,8 @@ import pytest
 
 from load_tests.chat import Answer
 from load_tests.figure import NotMeasurableError
-from load_tests.tofu import Row
 from load_tests.transcripts import Transcript, Transcripts, same_questions
+from server.evaluation.rows import Row
 
 ROWS = [Row("f-0", "f00", "Who?", 'Quay, "née" Lund.', "Whom?"), Row("f-1", "f00", "Where?", "")]
 ANSWERS = [

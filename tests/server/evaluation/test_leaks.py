@@ -9,10 +9,10 @@ import pytest
 from guard.policy import load_policy
 from load_tests import tofu
 from load_tests.chat import Answer
-from load_tests.fact import Everyday
 from load_tests.figure import ROOT, NotMeasurableError
-from load_tests.leaks import LeakCounter
-from load_tests.tofu import Row
+from server.evaluation.fact import Everyday
+from server.evaluation.leaks import LeakCounter
+from server.evaluation.rows import Row
 
 ROWS = [
     Row("f-0", "f00", "Who wrote The Petrel?", "It was written by Mirelle Quay in 1956."),

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from load_tests.fact import Fact, Kind
-from load_tests.said import (
+from server.evaluation.fact import Fact, Kind
+from server.evaluation.said import (
     leaked,
     leaked_in_disguise,
     leaked_verbatim,

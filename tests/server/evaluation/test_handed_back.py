@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from load_tests.handed_back import FORMS, Given, asked_of, given
-from load_tests.tofu import Row
+from server.evaluation.handed_back import FORMS, Given, asked_of, given
+from server.evaluation.rows import Row
 from server.wire.chat import parse_chat
 
 STATED = [

@@ -6,9 +6,9 @@ import pytest
 
 from guard.normalise import SEP
 from load_tests import tofu
-from load_tests.fact import KINDS, Everyday, Fact, stem, stems, word_list
-from load_tests.facts import facts_of
 from load_tests.figure import NotMeasurableError
+from server.evaluation.fact import KINDS, Everyday, Fact, stem, stems, word_list
+from server.evaluation.facts import facts_of
 
 NOTHING = Everyday()
 EVERYDAY = Everyday.of(

@@ -1,0 +1,1 @@
+"""Measures what a guarded model still gives away, beside the unguarded one, and what it costs."""
