@@ -23,6 +23,7 @@ FIGURES = {
     "verbatim": "verbatim",
     "meaning": "meaning",
     "ununlearning": "ununlearning",
+    "attack": "attack",
     "detect-seen": "detect_seen",
     "detect-unseen": "detect_unseen",
     "detect-unnamed": "detect_unnamed",
