@@ -41,7 +41,7 @@ SWITCHED: Final = "load_tests.switched:SwitchedLogitsProcessor"
 STREAMS: Final = 16
 TOKENS: Final = 64
 # Of every arm, an engine and unit of `Options.repeats`.
-ROUNDS: Final = 10
+ROUNDS: Final = 5
 BAD_WORDS: Final = 100
 # One prompt a stream, of similar length, so that prefill is short and alike.
 PROMPTS: Final = [
