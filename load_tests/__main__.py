@@ -33,6 +33,7 @@ FIGURES = {
     "detect-latency": "detect_latency",
     "target-live": "target_live",
     "index-scale": "index_scale",
+    "eval": "eval",
 }
 
 

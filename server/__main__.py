@@ -20,6 +20,7 @@ _MODULES: Final = {
     "schema": "server.cli.policy",
     "calibrate": "server.cli.calibrate",
     "train": "server.cli.train",
+    "eval": "server.cli.eval",
     "attack": "server.cli.attack",
 }
 

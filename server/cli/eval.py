@@ -1,0 +1,152 @@
+"""``unlearn-guard eval``: what a guarded model still says beside the unguarded one, as a report."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import importlib.util
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from guard.errors import GuardError
+
+if TYPE_CHECKING:
+    from server.evaluation.asking import Endpoint
+    from server.evaluation.report import Report
+
+    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
+
+KEY_PREFIX: Final = "UNLEARN_GUARD_EVAL_KEY_"
+SUITES: Final = ("tofu", "muse", "copyright", "ununlearning", "membership", "cost")
+MISSED: Final = 1
+_NEEDS: Final = ("rouge_score", "rapidfuzz", "datasketch", "scipy")
+
+
+def register(subparsers: Subparsers) -> None:
+    """Add the command."""
+    parser = subparsers.add_parser(
+        "eval",
+        help="measure what a guarded model still says, and what the guard costs",
+        description="Ask a guarded and an unguarded endpoint the same questions, and write"
+        " report.json and report.html. What was answered is kept in DIR: run it again and it goes"
+        " on, also with one endpoint at a time. Exit status: 0 done, 1 a threshold is missed, 2"
+        " something cannot be used.",
+        epilog="API keys come from the environment: "
+        + ", ".join(f"{KEY_PREFIX}{arm}" for arm in ("GUARDED", "UNGUARDED", "RETAIN_ONLY"))
+        + ". The unguarded endpoint may be the same proxy, asked with the key of a tenant that is"
+        " exempt from the targets.",
+    )
+    arms = parser.add_argument_group("endpoints (OpenAI-compatible base URLs)")
+    for arm, text in (
+        ("guarded", "the model behind the guard"),
+        ("unguarded", "the same model without"),
+        ("retain-only", "a model that never learned what is forgotten: what chance says"),
+    ):
+        arms.add_argument(f"--{arm}", metavar="URL", help=text)
+        arms.add_argument(
+            f"--{arm}-model", metavar="NAME", default="", help="its served name, if it has several"
+        )
+    data = parser.add_argument_group("data (each suite runs where its data are given)")
+    data.add_argument(
+        "--tofu", type=Path, metavar="DIR", help="forget.jsonl, retain.jsonl and so on"
+    )
+    parser.add_argument("--out", type=Path, metavar="DIR", required=True, help="of the report")
+    parser.add_argument(
+        "--suites", metavar="A,B", type=_suites, default=SUITES, help=f"of {', '.join(SUITES)}"
+    )
+    parser.add_argument("--quick", action="store_true", help="fewer questions: some minutes")
+    parser.add_argument(
+        "--limit", type=int, default=0, metavar="N", help="at most so many questions of each set"
+    )
+    parser.add_argument("--thresholds", type=Path, metavar="FILE", help="bounds, as YAML")
+    parser.add_argument(
+        "--prompt-format",
+        metavar="TEXT",
+        help="how raw completions write a question: with {question} and {prefix}",
+    )
+    parser.add_argument("--concurrency", type=_positive, default=16, metavar="N")
+    parser.set_defaults(run=run)
+
+
+def _suites(text: str) -> tuple[str, ...]:
+    chosen = tuple(name.strip() for name in text.split(",") if name.strip())
+    for name in chosen:
+        if name not in SUITES:
+            raise argparse.ArgumentTypeError(f"`{name}` is none of {', '.join(SUITES)}")
+    return chosen
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return number
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command.
+
+    Raises:
+        GuardError: an endpoint, a file of data or a threshold that cannot be used.
+    """
+    check_installed()
+    from server.evaluation.choosing import Data, chosen_suites
+    from server.evaluation.report import Report
+    from server.evaluation.run import Plan, evaluate
+    from server.evaluation.thresholds import judge, read_thresholds
+
+    thresholds = read_thresholds(args.thresholds) if args.thresholds else []
+    data = Data(tofu=args.tofu)
+    chosen = chosen_suites(
+        data,
+        args.suites,
+        quick=args.quick,
+        limit=args.limit,
+        prompt_format=args.prompt_format,
+    )
+    endpoints = asyncio.run(_endpoints(args))
+    plan = Plan(chosen.suites, endpoints, args.out, args.concurrency)
+    said, sections = evaluate(plan)
+    verdicts = judge(thresholds, sections)
+    report = Report(sections, said.identities, chosen.settings, verdicts)
+    return _finish(report, args.out)
+
+
+def check_installed() -> None:
+    """Refuse at once where the libraries that answers are scored with are missing.
+
+    Raises:
+        GuardError: one is not installed.
+    """
+    missing = [name for name in _NEEDS if importlib.util.find_spec(name) is None]
+    if missing:
+        raise GuardError(
+            f"answers are scored with {', '.join(missing)}, not installed here",
+            fix="install `unlearn-guard[eval]`",
+        )
+
+
+async def _endpoints(args: argparse.Namespace) -> dict[str, Endpoint]:
+    from server.evaluation.asking import find_endpoint
+
+    found = {}
+    for arm in ("guarded", "unguarded", "retain_only"):
+        if url := getattr(args, arm):
+            key = os.environ.get(KEY_PREFIX + arm.upper(), "")
+            found[arm] = await find_endpoint(
+                arm.replace("_", "-"), url, getattr(args, f"{arm}_model"), key
+            )
+    return found
+
+
+def _finish(report: Report, folder: Path) -> int:
+    for place in report.write(folder):
+        sys.stderr.write(f"written: {place}\n")
+    missed = [each for each in report.verdicts if not each.met]
+    for each in report.verdicts:
+        sys.stdout.write(
+            f"{'met   ' if each.met else 'MISSED'} {each.threshold}: {each.measured:.4g}\n"
+        )
+    return MISSED if missed else 0

@@ -1,0 +1,129 @@
+"""One evaluation: ask every arm what the suites want to know, keep it, and score what is there."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from guard.errors import GuardError
+from server.evaluation.asking import Endpoint, ask, ask_in_turn, find_bundle
+from server.evaluation.findings import ARMS, Section, Suite
+from server.evaluation.requests import Answer, Request
+from server.evaluation.transcripts import Transcript, read
+
+_FOLDER = "transcripts"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to ask, of whom, and where to keep it.
+
+    Attributes:
+        endpoints: by arm. An arm without one is read from the folder, if it is there.
+        folder: of the report; transcripts lie below it.
+    """
+
+    suites: Sequence[Suite]
+    endpoints: Mapping[str, Endpoint]
+    folder: Path
+    concurrency: int = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """The answers of every arm that has answered everything.
+
+    Attributes:
+        identities: of each arm: its model, and behind a guard the bundle in force.
+    """
+
+    by_arm: Mapping[str, Mapping[str, Answer]]
+    identities: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """In the order of `ARMS`."""
+        return tuple(arm for arm in ARMS if arm in self.by_arm)
+
+    def __call__(self, arm: str, request: Request) -> Answer:
+        """What an arm said."""
+        return self.by_arm[arm][request.key]
+
+
+def transcript_file(folder: Path, arm: str) -> Path:
+    """Where an arm's answers are kept."""
+    return folder / _FOLDER / f"{arm}.jsonl"
+
+
+def evaluate(plan: Plan) -> tuple[Answers, list[Section]]:
+    """Ask what is missing, then score.
+
+    Raises:
+        GuardError: an endpoint failed, or the guarded or unguarded arm has no answers.
+    """
+    wanted: dict[str, list[Request]] = {arm: _first(plan.suites, arm) for arm in ARMS}
+    asyncio.run(_ask(plan, wanted))
+    said = _read(plan, wanted)
+    more: dict[str, list[Request]] = {}
+    for suite in plan.suites:
+        for arm, requests in suite.follow_up(said).items():
+            more.setdefault(arm, []).extend(requests)
+    if any(more.values()):
+        asyncio.run(_ask(plan, more))
+        wanted = {arm: [*own, *more.get(arm, ())] for arm, own in wanted.items()}
+        said = _read(plan, wanted, required=False)
+    return said, [section for suite in plan.suites for section in suite.score(said)]
+
+
+def _first(suites: Sequence[Suite], arm: str) -> list[Request]:
+    return [request for suite in suites for request in suite.requests(arm)]
+
+
+async def _ask(plan: Plan, wanted: Mapping[str, Sequence[Request]]) -> None:
+    from tqdm import tqdm
+
+    with contextlib.ExitStack() as open_:
+        arms: dict[str, tuple[Endpoint, Transcript]] = {}
+        for arm, endpoint in plan.endpoints.items():
+            identity = {"model": endpoint.model, "bundle": await find_bundle(endpoint)}
+            kept = Transcript(transcript_file(plan.folder, arm), identity)
+            arms[arm] = (endpoint, open_.enter_context(kept))
+        for arm, (endpoint, kept) in arms.items():
+            untimed = [each for each in wanted.get(arm, ()) if not each.timed]
+            missing = [each for each in dict.fromkeys(untimed) if kept.get(each) is None]
+            with tqdm(total=len(missing), desc=f"asking {arm}", unit=" requests") as bar:
+                await ask(endpoint, missing, kept, concurrency=plan.concurrency, tick=bar.update)
+        timed = list(dict.fromkeys(r for own in wanted.values() for r in own if r.timed))
+        open_timed = sum(kept.get(r) is None for r in timed for _, kept in arms.values())
+        if arms and open_timed:
+            with tqdm(total=open_timed, desc="timing, one at a time", unit=" requests") as bar:
+                await ask_in_turn(list(arms.values()), timed, bar.update)
+
+
+def _read(plan: Plan, wanted: Mapping[str, Sequence[Request]], *, required: bool = True) -> Answers:
+    by_arm: dict[str, Mapping[str, Answer]] = {}
+    identities: dict[str, Mapping[str, str]] = {}
+    for arm in ARMS:
+        found = read(transcript_file(plan.folder, arm))
+        missing = (
+            [each for each in wanted.get(arm, ()) if each.key not in found[1]] if found else []
+        )
+        if found is not None and not (missing and required):
+            identities[arm], by_arm[arm] = found
+            continue
+        if arm != "retain_only":
+            raise GuardError(
+                f"the {arm} model has not answered"
+                + (f" {len(missing)} of the requests" if found else ""),
+                fix=f"give its address with `--{arm}`",
+            )
+        if found is not None:
+            sys.stderr.write(
+                f"retain_only: {len(missing)} answers are missing, so it is left out; give its"
+                " address with `--retain-only`\n"
+            )
+    return Answers(by_arm, identities)
