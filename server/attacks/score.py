@@ -15,6 +15,8 @@ from server.evaluation.said import GLUED_LETTERS, leaked, leaked_in_disguise
 _EXAMPLE: Final = 400
 # Enough of each of a fact's words to tell that a text has nothing of it, whatever its ending.
 _SIGN: Final = 3
+# Members of a message that say nothing, and stand between what messages say.
+_NAMES: Final = frozenset({"role", "type", "id", "tool_call_id"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +73,9 @@ def _texts(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping):
-        for member in value.values():
-            yield from _texts(member)
+        for name, member in value.items():
+            if name not in _NAMES:
+                yield from _texts(member)
     elif isinstance(value, list | tuple):
         for member in value:
             yield from _texts(member)
