@@ -9,7 +9,7 @@ import pytest
 
 from guard.errors import GuardError
 from server.attacks.asking import Endpoint, Task, hold, served_model, tasks
-from server.attacks.exchange import Ask, Conversation
+from server.attacks.exchange import Ask, Conversation, Reply
 from server.attacks.families import FAMILIES
 from server.attacks.family import asked, chat, completion, once
 from server.attacks.transcripts import Held, Key, Transcripts
@@ -21,7 +21,8 @@ TOUCHING = "Who captains the Petrel in the Harbor novels?"
 
 async def talk(proxy: Proxy, folder: Path, *asks: Ask, sample: int = 0, name: str = "x") -> Held:
     def start() -> Conversation:
-        yield from asks
+        for ask in asks:
+            assert isinstance((yield ask), Reply)
 
     key = Key("direct", ITEM.id, name, sample)
     endpoint = Endpoint(f"{proxy.url}/v1", MODEL)
