@@ -1,8 +1,8 @@
 """``eval``: the report of ``unlearn-guard eval`` on the TOFU model.
 
 One guarded engine answers for both: through the proxy with a tenant's key, and with the key of a
-tenant that is exempt from every target. The retain-only model is asked after it, by an engine of its
-own, which is how a report is made on a machine that holds one model at a time.
+tenant that is exempt from every target. The retain-only model is asked after it, by an engine of
+its own, which is how a report is made on a machine that holds one model at a time.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import yaml
 from load_tests import stack, tofu
 from load_tests.figure import Figure, Measured, Options, progress, work_folder
 from server.evaluation.asking import Endpoint, bearer
-from server.evaluation.choosing import Data, chosen_suites
+from server.evaluation.choosing import SUITES, Data, Sizes, chosen_suites
 from server.evaluation.report import Report
 from server.evaluation.run import Plan, evaluate
 
@@ -27,7 +27,6 @@ CHATML: Final = (
     "<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face"
     "<|im_end|>\n<|im_start|>user\n{question}<|im_end|>\n<|im_start|>assistant\n{prefix}"
 )
-SUITES: Final = ("tofu", "muse", "copyright", "ununlearning", "membership", "cost")
 _KEYS: Final = {"guarded": "key-of-the-guarded-tenant", "unguarded": "key-of-the-exempt-tenant"}
 
 
@@ -38,8 +37,7 @@ def measure(options: Options) -> Measured:
     chosen = chosen_suites(
         Data(tofu=tofu.DATA),
         SUITES,
-        quick=False,
-        limit=options.limit,
+        Sizes.of(quick=False, limit=options.limit),
         prompt_format=CHATML,
     )
     if not options.rescore:

@@ -15,13 +15,17 @@ from guard.errors import GuardError
 if TYPE_CHECKING:
     from server.evaluation.asking import Endpoint
     from server.evaluation.report import Report
+    from server.evaluation.texts import Encode
 
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
 
 KEY_PREFIX: Final = "UNLEARN_GUARD_EVAL_KEY_"
-SUITES: Final = ("tofu", "muse", "copyright", "ununlearning", "membership", "cost")
+# As in server/evaluation/choosing.py, which the help of other commands need not import.
+SUITES: Final = (
+    "tofu", "muse", "copyright", "ununlearning", "membership", "fluency", "cost", "choices",
+)  # fmt: skip
 MISSED: Final = 1
-_NEEDS: Final = ("rouge_score", "rapidfuzz", "datasketch", "scipy")
+_NEEDS: Final = ("rouge_score", "rapidfuzz", "datasketch", "scipy", "sklearn")
 
 
 def register(subparsers: Subparsers) -> None:
@@ -52,6 +56,23 @@ def register(subparsers: Subparsers) -> None:
     data.add_argument(
         "--tofu", type=Path, metavar="DIR", help="forget.jsonl, retain.jsonl and so on"
     )
+    data.add_argument("--muse", type=Path, metavar="DIR", help="verbmem, knowmem, privleak")
+    data.add_argument(
+        "--texts", type=Path, nargs="+", default=(), metavar="FILE", help="protected texts"
+    )
+    data.add_argument(
+        "--choices",
+        type=Path,
+        metavar="FILE",
+        help="multiple choice, JSON lines of question, choices, answer",
+    )
+    data.add_argument(
+        "--refusal",
+        action="append",
+        default=[],
+        metavar="TEXT",
+        help="a refusal of the policy, as users read it; may be given again",
+    )
     parser.add_argument("--out", type=Path, metavar="DIR", required=True, help="of the report")
     parser.add_argument(
         "--suites", metavar="A,B", type=_suites, default=SUITES, help=f"of {', '.join(SUITES)}"
@@ -64,7 +85,12 @@ def register(subparsers: Subparsers) -> None:
     parser.add_argument(
         "--prompt-format",
         metavar="TEXT",
-        help="how raw completions write a question: with {question} and {prefix}",
+        help="how raw completions write a question: holds {question}, ends with {prefix}",
+    )
+    parser.add_argument(
+        "--encoder",
+        metavar="NAME",
+        help="for semantic similarity: a folder, a hub id, http://HOST/v1#MODEL, or none",
     )
     parser.add_argument("--concurrency", type=_positive, default=16, metavar="N")
     parser.set_defaults(run=run)
@@ -92,19 +118,21 @@ def run(args: argparse.Namespace) -> int:
         GuardError: an endpoint, a file of data or a threshold that cannot be used.
     """
     check_installed()
-    from server.evaluation.choosing import Data, chosen_suites
+    from server.evaluation.choosing import Data, Sizes, chosen_suites
     from server.evaluation.report import Report
     from server.evaluation.run import Plan, evaluate
     from server.evaluation.thresholds import judge, read_thresholds
+    from server.evaluation.tofu import PLAIN_FORMAT
 
     thresholds = read_thresholds(args.thresholds) if args.thresholds else []
-    data = Data(tofu=args.tofu)
+    data = Data(args.tofu, args.muse, tuple(args.texts), args.choices, tuple(args.refusal))
+    texts = bool((args.muse or args.texts) and "copyright" in args.suites)
     chosen = chosen_suites(
         data,
         args.suites,
-        quick=args.quick,
-        limit=args.limit,
-        prompt_format=args.prompt_format,
+        Sizes.of(quick=args.quick, limit=args.limit),
+        prompt_format=args.prompt_format or PLAIN_FORMAT,
+        encode=_encode(args.encoder) if texts else None,
     )
     endpoints = asyncio.run(_endpoints(args))
     plan = Plan(chosen.suites, endpoints, args.out, args.concurrency)
@@ -112,6 +140,14 @@ def run(args: argparse.Namespace) -> int:
     verdicts = judge(thresholds, sections)
     report = Report(sections, said.identities, chosen.settings, verdicts)
     return _finish(report, args.out)
+
+
+def _encode(name: str | None) -> Encode | None:
+    from classifiers.encoder import load_encoder
+
+    if name == "none":
+        return None
+    return load_encoder(name).encode
 
 
 def check_installed() -> None:

@@ -72,7 +72,7 @@ def given(told: Sequence[tuple[Row, str]], filler: Sequence[str]) -> list[Given]
     authors = list(dict.fromkeys(row.author for row, _ in told))
     own = {author: [pair for pair in told if pair[0].author == author] for author in authors}
     rename = {
-        author: _renaming([row.question for row, _ in own[author]], NEW_NAMES[n % len(NEW_NAMES)])
+        author: renaming([row.question for row, _ in own[author]], NEW_NAMES[n % len(NEW_NAMES)])
         for n, author in enumerate(authors)
         if author
     }
@@ -99,8 +99,8 @@ def given(told: Sequence[tuple[Row, str]], filler: Sequence[str]) -> list[Given]
     return found
 
 
-def _renaming(questions: Sequence[str], name: str) -> Callable[[str], str]:
-    """What puts a new name in the place of the one that questions ask about."""
+def renaming(questions: Sequence[str], name: str) -> Callable[[str], str]:
+    """What puts a new name in the place of the one that questions ask about; no name, no change."""
     first, _, last = name.partition(" ")
     people = [n.text for n in names_in((), questions) if n.kind == "person"]
     asked = max(people, key=lambda text: sum(text in q for q in questions), default="")
