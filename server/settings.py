@@ -15,6 +15,8 @@ from server.errors import SettingsError
 
 PREFIX: Final = "UNLEARN_GUARD_"
 STDOUT: Final = "-"
+# In the place of an encoder's name.
+NO_ENCODER: Final = "none"
 _ADMIN_LENGTH: Final = 16
 _ADMIN_FIX: Final = (
     "make a key with `openssl rand -hex 32`; its digest is `printf %s KEY | sha256sum`"

@@ -19,6 +19,7 @@ from guard.phrase_table import BundlePhrase, Strength
 from guard.phrases import MAX_LETTERS, PhraseSearch, clipped, letters_of
 from guard.policy.load import load_policy
 from guard.policy.model import Policy, PolicyTarget
+from guard.policy.problems import InvalidPolicyError
 from guard.policy.schema import Phrase
 from guard.policy.statements import KnownStatements, compile_statements
 from guard.policy.trained import Trained
@@ -79,6 +80,7 @@ def compile_loaded(
         known: of an earlier compilation by the same encoder; what this one makes is added to it.
     """
     known = known or KnownTargets()
+    _check_trained_with(policy, encoder)
     vectors = PromptVectors(policy, encode, known.vectors)
     targets: list[BundleTarget] = []
     phrases: list[BundlePhrase] = []
@@ -134,6 +136,7 @@ def compile_loaded(
         contrast_targets=np.array(contrast_owners, np.int32) if contrasts else None,
         keywords=policy.trained.table if policy.trained is not None and keyword_rows else None,
         keyword_targets=_rows_to_targets(keyword_rows, policy.trained),
+        keyword_likeness=bool(keyword_rows and policy.trained and policy.trained.encoder),
         calibrations={
             target.spec.id: _calibrations(target, each.compared)
             for target, each in zip(policy.targets, compiled, strict=True)
@@ -141,6 +144,23 @@ def compile_loaded(
         },
     )
     return Compiled(bundle, tuple(compiled))
+
+
+def _check_trained_with(policy: Policy, encoder: str) -> None:
+    """Raise InvalidPolicyError if likenesses were learnt by another encoder than this."""
+    by = policy.trained.encoder if policy.trained is not None else ""
+    if by in ("", encoder):
+        return
+    problems = [
+        target.place.at("detect").error(
+            f"was trained with another sentence encoder ({by[:12]}, not {encoder[:12] or 'none'})",
+            "run `unlearn-guard train` with this encoder, or remove what was trained",
+        )
+        for target in policy.targets
+        if target.learnt is not None
+    ]
+    if problems:
+        raise InvalidPolicyError(problems)
 
 
 def _rows_to_targets(

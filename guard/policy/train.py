@@ -20,12 +20,12 @@ import numpy as np
 from guard.keywords import KeywordScores, KeywordTable, key_words
 from guard.normalise import normalise
 from guard.phrases import PhraseSearch
-from guard.pieces import pieces_of
 from guard.policy.calibrate import MANNERS, Calibration, Kind, Negatives, calibrate
 from guard.policy.conformal import needed
+from guard.policy.describing import Likeness, TargetScore
 from guard.policy.model import Policy, PolicyTarget
 from guard.policy.trained import Trained, TrainedTarget, digest_of
-from guard.policy.vectors import Compared, general_prompts
+from guard.policy.vectors import Compared, Encode, general_prompts
 
 # Of other targets' texts, evenly chosen.
 MOST_OTHERS: Final = 2_000
@@ -67,18 +67,25 @@ def texts_of(target: PolicyTarget) -> list[Text]:
 
 
 def train(
-    policy: Policy, progress: Callable[[Sequence[PolicyTarget]], Iterable[PolicyTarget]] = iter
+    policy: Policy,
+    progress: Callable[[Sequence[PolicyTarget]], Iterable[PolicyTarget]] = iter,
+    *,
+    encode: Encode | None = None,
+    encoder: str = "",
 ) -> Learnt:
     """Learn from a policy; the same policy always teaches the same.
 
     Args:
         progress: goes through the targets, and may show how far it has come.
+        encode: the sentence encoder that texts are compared with answers by; None for words alone.
+        encoder: the digest of that encoder.
     """
     texts = [texts_of(target) for target in policy.targets]
     held = [frozenset(word for own in each for word in key_words(own.text)) for each in texts]
     general = general_prompts()
     table = KeywordTable.of(held, general)
     scores = KeywordScores(table)
+    likeness = None if encode is None else Likeness(encode)
     learnt: dict[str, TrainedTarget] = {}
     compared: dict[str, Compared] = {}
     near: dict[str, int] = {}
@@ -91,7 +98,8 @@ def train(
         near[target.spec.id] = len(others) + len(target.counterexamples)
         made = None
         if texts[row] and near[target.spec.id] >= asked[target.spec.id]:
-            made = _compare(scores, row, target, texts[row], others, general)
+            score = TargetScore(scores, row, target, likeness)
+            made = _compare(score, target, texts[row], others, general)
             compared[target.spec.id] = made
         learnt[target.spec.id] = TrainedTarget(
             row,
@@ -99,7 +107,7 @@ def train(
             None if made is None else made.threshold,
             {} if made is None else _in_json_types(made.calibration),
         )
-    return Learnt(Trained(table, learnt), compared, near, asked)
+    return Learnt(Trained(table, learnt, encoder), compared, near, asked)
 
 
 def _in_json_types(calibration: Calibration | None) -> dict[str, Any]:
@@ -108,8 +116,7 @@ def _in_json_types(calibration: Calibration | None) -> dict[str, Any]:
 
 
 def _compare(
-    scores: KeywordScores,
-    row: int,
+    score: TargetScore,
     target: PolicyTarget,
     texts: Sequence[Text],
     others: Sequence[str],
@@ -119,42 +126,31 @@ def _compare(
 
     def scored(prompts: Sequence[str]) -> Negatives:
         kept = [prompt for prompt in prompts if not search.search(prompt)]
-        best = [_best(scores, row, prompt) for prompt in kept]
-        return Negatives(kept, np.array(best, np.float32))
+        return Negatives(kept, np.array(score(kept), np.float32))
 
     negatives: dict[Kind, Negatives] = {
         "counterexamples": scored(target.counterexamples),
         "general": scored(general),
         "targets": scored(others),
     }
-    own = np.array(_own(scores, row, target, texts), np.float32)
+    own = np.array(_own(score, target, texts), np.float32)
     rate = target.spec.detect.max_false_positive_rate / METHODS
     calibration = calibrate(negatives, own, rate, MANNERS["keywords"])
     return Compared(calibration.threshold, rate, own, negatives, calibration)
 
 
-def _own(
-    scores: KeywordScores, row: int, target: PolicyTarget, texts: Sequence[Text]
-) -> list[float]:
+def _own(score: TargetScore, target: PolicyTarget, texts: Sequence[Text]) -> list[float]:
     """Scores of the examples, each with what it and its answer alone hold left out."""
     words = [key_words(own.text) for own in texts]
     count = Counter(word for own in words for word in own)
     about: dict[str, Counter[str]] = {}
     for own, held in zip(texts, words, strict=True):
         about.setdefault(own.about, Counter()).update(held)
-    found = []
-    for prompt in target.examples:
-        here = about[normalise(prompt)]
-        alone = frozenset(word for word, times in here.items() if times == count[word])
-        found.append(_best(scores, row, prompt, alone))
-    return found
-
-
-def _best(
-    scores: KeywordScores, row: int, prompt: str, without: frozenset[str] = frozenset()
-) -> float:
-    """The score of a prompt's best piece, as the detector takes it."""
-    return max((scores.score(row, piece, without) for piece in pieces_of(prompt)), default=0.0)
+    alone = [
+        frozenset(word for word, times in here.items() if times == count[word])
+        for here in (about[normalise(prompt)] for prompt in target.examples)
+    ]
+    return score(target.examples, alone, own=True)
 
 
 def _evenly(texts: Sequence[str]) -> list[str]:

@@ -22,7 +22,7 @@ from guard.errors import GuardError, PolicyError
 from guard.keywords import KeywordTable
 from guard.policy.model import PolicyTarget
 
-FORMAT: Final = "1"
+FORMAT: Final = "2"
 TRAINED: Final = "trained.safetensors"
 
 
@@ -45,10 +45,15 @@ class TrainedTarget:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Trained:
-    """What was learnt of a policy: key words, and by target's id the thresholds."""
+    """What was learnt of a policy: key words, and by target's id the thresholds.
+
+    Attributes:
+        encoder: digest of the sentence encoder that answers were compared by; empty if by none.
+    """
 
     table: KeywordTable
     targets: Mapping[str, TrainedTarget]
+    encoder: str = ""
 
     def of(self, target: PolicyTarget) -> TrainedTarget | None:
         """What was learnt of a target and still holds."""
@@ -91,7 +96,11 @@ def write_trained(trained: Trained, path: Path) -> None:
         save_file(
             trained.table.arrays(),
             aside,
-            metadata={"format": FORMAT, "targets": json.dumps(about, sort_keys=True)},
+            metadata={
+                "format": FORMAT,
+                "encoder": trained.encoder,
+                "targets": json.dumps(about, sort_keys=True),
+            },
         )
         # It holds words of protected texts, as the policy's data files do.
         aside.chmod(0o640)
@@ -126,6 +135,7 @@ def read_trained(path: Path) -> Trained | None:
             )
             for target_id, own in json.loads(about["targets"]).items()
         }
+        encoder = about["encoder"]
         if any(not 0 <= own.row < table.n_targets for own in targets.values()):
             raise ValueError("a target has no row in the table")
     except (OSError, SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -134,4 +144,4 @@ def read_trained(path: Path) -> Trained | None:
             fix="run `unlearn-guard train` again, or remove the file",
             file=str(path),
         ) from error
-    return Trained(table, targets)
+    return Trained(table, targets, encoder)

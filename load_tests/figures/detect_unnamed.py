@@ -22,11 +22,8 @@ from typing import Any, Final
 import numpy as np
 
 from classifiers import BatchingEncoder, load_encoder
-from guard.policy.load import load_policy
-from guard.policy.train import train
-from guard.policy.trained import trained_path, write_trained
 from load_tests import tofu
-from load_tests.detecting import COMBINED, ask, everyday, methods, touches
+from load_tests.detecting import COMBINED, ask, everyday, methods, touches, train_policy
 from load_tests.figure import ROOT, Figure, Measured, Options, progress, work_folder
 from load_tests.figures.detect_seen import by_author, questions
 from load_tests.intervals import by_group, wilson
@@ -151,7 +148,7 @@ def _policy(folder: Path, authors: Mapping[str, Sequence[Row]], *, trained: bool
     # Targets are called as their authors, as the descriptions call them.
     path.write_text(path.read_text().replace("id: author-", "id: "))
     if trained:
-        write_trained(train(load_policy(path)).trained, trained_path(path))
+        train_policy(path)
     return path
 
 

@@ -118,7 +118,7 @@ def _schema(_: argparse.Namespace) -> int:
 def encoder_for(policy: Policy, name: str | None) -> Encoder | None:
     """The encoder of that name, if the policy needs one."""
     # Loading takes seconds; a policy of names alone does without.
-    if not any(target.examples for target in policy.targets):
+    if not any(target.examples or target.statements for target in policy.targets):
         return None
     return load_encoder(name, api_key=os.environ.get(KEY_VARIABLE, ""))
 

@@ -16,6 +16,7 @@ from guard.policy.train import Learnt, train
 from guard.policy.trained import trained_path, write_trained
 from server.cli import policy as policies
 from server.cli.calibration import method_report, percent
+from server.settings import NO_ENCODER
 
 if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -35,6 +36,12 @@ def register(subparsers: Subparsers) -> None:
     parser.add_argument(
         "--json", action="store_true", help="print what was learnt as JSON, not as a table"
     )
+    parser.add_argument(
+        "--encoder",
+        metavar="NAME",
+        help="sentence encoder, the one that serves: a folder, a hub id, http://HOST/v1#MODEL, or"
+        f" `{NO_ENCODER}` to learn words alone (default: MiniLM)",
+    )
     parser.set_defaults(run=run)
 
 
@@ -42,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     """Run the command.
 
     Raises:
-        GuardError: the policy's folder cannot be written.
+        GuardError: no such encoder, or the policy's folder cannot be written.
     """
     path = trained_path(args.path)
     try:
@@ -50,7 +57,13 @@ def run(args: argparse.Namespace) -> int:
         policy = load_policy(args.path, trained=False)
     except PolicyError as error:
         return policies.invalid(error)
-    learnt = train(policy, _progress)
+    encoder = None if args.encoder == NO_ENCODER else policies.encoder_for(policy, args.encoder)
+    learnt = train(
+        policy,
+        _progress,
+        encode=None if encoder is None else encoder.encode,
+        encoder="" if encoder is None else encoder.digest,
+    )
     write_trained(learnt.trained, path)
     policies.out(_json(learnt) if args.json else _table(learnt))
     sys.stderr.write(f"written: {path}, for whoever serves `{args.path}`\n")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import beta, binomtest  # type: ignore[import-untyped]
+from scipy.stats import beta, binomtest
 
 from guard.policy.conformal import Bound, bound, needed, upper_share
 
