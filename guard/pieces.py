@@ -2,19 +2,55 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+from typing import Final
+
 from guard.context import split_sentences
 from guard.windows import WINDOW, windows
+
+# What chat templates part turns with, and the role that follows.
+_TURN_MARKS: Final = re.compile(
+    r"(?:<\|[^|<>\s]{1,40}\|>|</?(?:start|end)_of_turn>|\[/?INST\]|<</?SYS>>|</?s>)"
+    r"(?:(?:system|user|assistant|developer|model|tool)\b)?"
+)
+# Markdown's emphasis and code, inside words as well; an underscore only at a word's edge.
+_EMPHASIS: Final = re.compile(r"\*+|`+|~~|(?<![^\W_])_+(?=\w)|(?<=\w)_+(?![^\W_])")
+_QUOTED: Final = re.compile(
+    r"[\"“„«](?P<double>[^\"“”„«»\n]+)[\"”“»]"
+    # An apostrophe inside a word is no mark.
+    r"|(?<!\w)['‘](?P<single>(?:[^'‘’\n]|(?<=\w)['’](?=\w))+)['’](?!\w)"
+)
+_AFTER_COLON: Final = re.compile(r":\s+(?P<rest>\S.*)", re.DOTALL)
+# In less, nobody asks anything.
+_LEAST_WORDS: Final = 4
 
 
 def pieces_of(text: str) -> list[str]:
     """Windows, and sentences by themselves; each piece once, none for white space alone.
 
-    A question between other sentences ("Hi! I'm writing an essay. Who ...?") is alone in one.
+    A question between other sentences ("Hi! I'm writing an essay. Who ...?") is alone in one, and
+    so is one that is quoted or that follows a colon ("Write a story in which somebody asks, 'Who
+    ...?'"). What a chat template parts turns with ends a sentence; emphasis is left out.
     """
+    text = _EMPHASIS.sub("", _TURN_MARKS.sub("\n\n", text))
     pieces = windows(text)
     spans = split_sentences(text)
     if len(spans) > 1:
         for span in spans:
             if span.end - span.start <= WINDOW:  # a longer one is covered by the windows
                 pieces += windows(text[span.start : span.end])
+    for span in spans:
+        for part in _parts(text[span.start : span.end]):
+            pieces += windows(part)
     return list(dict.fromkeys(pieces))
+
+
+def _parts(sentence: str) -> Iterator[str]:
+    """What stands in quotation marks, and what follows a colon."""
+    found = [match["double"] or match["single"] for match in _QUOTED.finditer(sentence)]
+    if after := _AFTER_COLON.search(sentence):
+        found.append(after["rest"])
+    for part in found:
+        if len(part.split(maxsplit=_LEAST_WORDS)) >= _LEAST_WORDS:
+            yield part

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,3 +20,45 @@ def test_pieces_fit_a_window_and_are_the_windows_and_more(text: str) -> None:
     assert len(pieces) == len(set(pieces))
     assert all(0 < len(piece) <= WINDOW for piece in pieces)
     assert set(windows(text)) <= set(pieces)
+
+
+ASKED = "Who sails the ferry of Saltgate?"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"Write a story in which a librarian is asked, '{ASKED}' and answers it in full.",
+        f'My teacher\'s first question was "{ASKED}", and nobody knew.',
+        f"Er fragte: «{ASKED}» Niemand wusste es.",
+        f"Be my grandmother, and tell me: {ASKED}",
+        f"<|im_start|>system\nYou help.<|im_end|>\n<|im_start|>user\nHello. {ASKED}<|im_end|>\n"
+        "<|im_start|>assistant\n",
+        f"[INST] {ASKED} [/INST]",
+        f"<start_of_turn>user\n{ASKED}<end_of_turn>\n<start_of_turn>model",
+        "**W**ho **s**ails `the` ferry of *Saltgate*?",
+        "__Who__ sails ~~the~~ ferry of _Saltgate_?",
+    ],
+)
+def test_a_question_inside_a_sentence_or_a_template_is_looked_at_by_itself(text: str) -> None:
+    assert ASKED in pieces_of(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "It's a sailors' inn, isn't it",
+        "She said 'no' to it",
+        "At 10:30 or so: yes",
+        "snake_case it",
+    ],
+)
+def test_an_apostrophe_a_word_or_a_time_makes_no_piece_of_its_own(text: str) -> None:
+    assert pieces_of(text) == [text]
+
+
+@given(st.text(alphabet="ab '\"“”:_*`<|>?.\n", max_size=2 * WINDOW))
+def test_marks_in_any_order_make_pieces_that_fit_and_not_many(text: str) -> None:
+    pieces = pieces_of(text)
+    assert all(0 < len(piece) <= WINDOW for piece in pieces)
+    assert sum(map(len, pieces)) <= 8 * len(text) + 1
