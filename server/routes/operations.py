@@ -1,4 +1,7 @@
-"""For operators: ``/healthz`` (it runs), ``/readyz`` (requests are guarded), ``/metrics``."""
+"""For operators: ``/healthz`` (it runs), ``/readyz`` (requests are guarded), ``/metrics``.
+
+And for those who write clients, ``/openapi.json``.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from server.canary import Canary
 from server.metrics import CONTENT_TYPE, Metrics
 from server.reload import ReloadState
 from server.wire.answers import to_json
+from server.wire.openapi import openapi
 
 
 class Operations:
@@ -33,6 +37,7 @@ class Operations:
         self._policies = policies
         self._metrics = metrics
         self._reload_state = reload_state
+        self._openapi = to_json(openapi())
 
     async def healthz(self, request: Request) -> Response:
         """200 as long as the process can answer."""
@@ -62,3 +67,7 @@ class Operations:
     async def metrics(self, request: Request) -> Response:
         """Prometheus' text format."""
         return Response(self._metrics.exposition(), media_type=CONTENT_TYPE)
+
+    async def openapi(self, request: Request) -> Response:
+        """What is served, as an OpenAPI document; it holds nothing of the policy."""
+        return Response(self._openapi, media_type="application/json")
