@@ -24,6 +24,7 @@ FIGURES = {
     "meaning": "meaning",
     "ununlearning": "ununlearning",
     "attack": "attack",
+    "unnamed-leak": "unnamed_leak",
     "detect-seen": "detect_seen",
     "detect-unseen": "detect_unseen",
     "detect-unnamed": "detect_unnamed",
