@@ -19,9 +19,14 @@ from pydantic_core import from_json
 from guard.bundle import Bundle
 from guard.stream import Scanner
 from server.active import ActiveSet
-from server.answer_scan import ChoiceScan
+from server.answer_scan import ChoiceScan, find_in_json
 from server.decisions import Cut, Decision
-from server.errors import UpstreamAbandonedError, UpstreamFailedError
+from server.errors import (
+    ApiError,
+    UpstreamAbandonedError,
+    UpstreamFailedError,
+    UpstreamRefusedError,
+)
 from server.sse import DONE, DONE_EVENT, ServerSentEvent, encode_event
 from server.swap_back import SwapBack
 from server.upstream import UpstreamAnswer, UpstreamStream, refused
@@ -113,6 +118,18 @@ class Release:
         self._give_up(range(choices))
         head = {"answer_id": self.decision.id, "model": self.decision.model, "text": ""}
         return refusal_answer(self.api, **head, choices=choices)
+
+    def told(self, error: ApiError) -> ApiError:
+        """An error as the client may read it: the model server's own words are scanned, too."""
+        said = f"{error.message} {error.param or ''} {error.code}"
+        if self.scanner is None or find_in_json(self.scanner, said) is None:
+            return error
+        status = error.http_status
+        return UpstreamRefusedError(
+            f"the model server refused the request (status {status}), for a reason that holds what"
+            " this model must not say",
+            status=status,
+        )
 
     def _give_up(self, indices: Iterable[int]) -> None:
         _log.warning("%s: the answer's grammar left nothing that may be said", self.decision.id)

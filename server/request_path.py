@@ -162,9 +162,14 @@ class RequestPath:
                 if not release.may_be_empty:
                     raise
                 return WholeAnswer(release.nothing_left(request.choices))
+            except ApiError as error:
+                raise release.told(error) from error
             decision.first_ms = decision.elapsed_ms()
             return WholeAnswer(release.whole(answer))
-        stream = await self.upstream.stream(PATHS[api], payload)
+        try:
+            stream = await self.upstream.stream(PATHS[api], payload)
+        except ApiError as error:
+            raise release.told(error) from error
 
         async def events() -> AsyncIterator[bytes]:
             try:
@@ -174,7 +179,7 @@ class RequestPath:
                     yield event
             except ApiError as error:
                 decision.outcome, decision.error = "failed", error.code
-                yield error_events(error)
+                yield error_events(release.told(error))
             except Exception:
                 _log.exception("%s: the scan of a stream failed", decision.id)
                 failed = GuardUnavailableError("a step of the guard failed; try again later")
