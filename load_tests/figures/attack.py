@@ -32,7 +32,8 @@ from server.attacks.report import Limits, report
 from server.attacks.results import ARMS, Arm
 from server.attacks.run import Bar, Run, endpoint
 
-QUESTIONS: Final = 40
+QUESTIONS: Final = 20
+CONCURRENCY: Final = 48
 _EVERY: Final = 200
 
 
@@ -47,7 +48,7 @@ def measure(options: Options) -> Measured:
     if not options.rescore:
         for arm in arms:
             with _model(arm, folder) as asked:
-                run.ask(arm, endpoint(asked.url, asked.model, ""), _told)
+                run.ask(arm, endpoint(asked.url, asked.model, ""), _told, CONCURRENCY)
     record = report(run.score(), Limits())
     return Measured(
         value=record["overall"]["percent"],
@@ -57,8 +58,8 @@ def measure(options: Options) -> Measured:
 
 
 def _samples(options: Options) -> int:
-    """Greedy, and once by chance; ``many_samples`` takes more of each question by itself."""
-    return 2 if options.samples == Options().samples else options.samples
+    """Greedy, where nothing is asked for; ``many_samples`` takes 28 of each question by itself."""
+    return 1 if options.samples == Options().samples else options.samples
 
 
 def _items(number: int) -> list[Item]:
