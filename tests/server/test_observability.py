@@ -45,6 +45,18 @@ async def test_the_log_holds_no_protected_text(proxy: Proxy) -> None:
     assert "quay" not in (await proxy.client.get("/metrics")).text.lower()
 
 
+async def test_metrics_hold_ids_and_no_protected_text(proxy: Proxy) -> None:
+    proxy.engine.pieces = ["It is ", "Saltgate", "."]
+    await proxy.chat("Harbor novels, Project Vault, the Orrin merger, the Lantern Act of 1911?")
+    await proxy.chat("Mirelle Quay?", **{"Saltgate": 1})
+    await proxy.client.post("/v1/guard/detect", json={"texts": ["Mirelle Quay, Blue Kestrel"]})
+    await proxy.decisions(3)
+    text = (await proxy.client.get("/metrics")).text.lower()
+    assert 'target="harbor"' in text
+    for secret in ("mirelle", "saltgate", "nightjar", "orrin", "lantern", "kestrel", 'vault"'):
+        assert secret not in text.replace('target="vault"', "")
+
+
 async def test_requests_are_counted_by_outcome(proxy: Proxy) -> None:
     await proxy.chat("Tides?")
     await proxy.chat("Harbor novels?")
