@@ -57,7 +57,7 @@ def measure(options: Options) -> Measured:
 
 def failures(report: Path) -> list[str]:
     """The names of the tests of a JUnit report that failed."""
-    suites = ET.parse(report).getroot()  # noqa: S314 - our own pytest wrote it
+    suites = ET.parse(report).getroot()  # our own pytest wrote it
     return [
         case.get("name", "")
         for case in suites.iter("testcase")
