@@ -36,7 +36,7 @@ targets:
 """
 # How many answers were looked at, for the figure `fuzz`.
 _COUNTED: Final = [0]
-_CASES: Final = int(os.environ.get("UNLEARN_GUARD_FUZZ_CASES", "600"))
+_CASES: Final = int(os.environ.get("UNLEARN_GUARD_FUZZ_CASES", "300"))
 
 
 def fuzzed(share: float) -> settings:
