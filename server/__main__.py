@@ -21,6 +21,7 @@ _MODULES: Final = {
     "calibrate": "server.cli.calibrate",
     "train": "server.cli.train",
     "eval": "server.cli.eval",
+    "memorise": "server.cli.memorise",
     "attack": "server.cli.attack",
 }
 

@@ -14,15 +14,19 @@ from guard.errors import GuardError
 
 if TYPE_CHECKING:
     from server.evaluation.asking import Endpoint
+    from server.evaluation.findings import Section
     from server.evaluation.report import Report
+    from server.evaluation.steps import Steps
     from server.evaluation.texts import Encode
 
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
 
 KEY_PREFIX: Final = "UNLEARN_GUARD_EVAL_KEY_"
+ADMIN_VARIABLE: Final = "UNLEARN_GUARD_EVAL_ADMIN_KEY"
 # As in server/evaluation/choosing.py, which the help of other commands need not import.
 SUITES: Final = (
     "tofu", "muse", "copyright", "ununlearning", "membership", "fluency", "cost", "choices",
+    "steps",
 )  # fmt: skip
 MISSED: Final = 1
 _NEEDS: Final = ("rouge_score", "rapidfuzz", "datasketch", "scipy", "sklearn")
@@ -39,8 +43,8 @@ def register(subparsers: Subparsers) -> None:
         " something cannot be used.",
         epilog="API keys come from the environment: "
         + ", ".join(f"{KEY_PREFIX}{arm}" for arm in ("GUARDED", "UNGUARDED", "RETAIN_ONLY"))
-        + ". The unguarded endpoint may be the same proxy, asked with the key of a tenant that is"
-        " exempt from the targets.",
+        + f"; for `--steps`, {ADMIN_VARIABLE}. The unguarded endpoint may be the same proxy, asked"
+        " with the key of a tenant that is exempt from the targets.",
     )
     arms = parser.add_argument_group("endpoints (OpenAI-compatible base URLs)")
     for arm, text in (
@@ -65,6 +69,14 @@ def register(subparsers: Subparsers) -> None:
         type=Path,
         metavar="FILE",
         help="multiple choice, JSON lines of question, choices, answer",
+    )
+    data.add_argument(
+        "--steps",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="states of the guard, for scalability or sustainability; needs `--tofu`",
     )
     data.add_argument(
         "--refusal",
@@ -119,13 +131,18 @@ def run(args: argparse.Namespace) -> int:
     """
     check_installed()
     from server.evaluation.choosing import Data, Sizes, chosen_suites
+    from server.evaluation.findings import Section
     from server.evaluation.report import Report
-    from server.evaluation.run import Plan, evaluate
+    from server.evaluation.run import Answers, Plan, evaluate
+    from server.evaluation.steps import read_steps
     from server.evaluation.thresholds import judge, read_thresholds
     from server.evaluation.tofu import PLAIN_FORMAT
 
     thresholds = read_thresholds(args.thresholds) if args.thresholds else []
     data = Data(args.tofu, args.muse, tuple(args.texts), args.choices, tuple(args.refusal))
+    steps = [read_steps(file) for file in args.steps] if "steps" in args.suites else []
+    if steps and data.tofu is None:
+        raise GuardError("`--steps` asks the questions of `--tofu`", fix="give both")
     texts = bool((args.muse or args.texts) and "copyright" in args.suites)
     chosen = chosen_suites(
         data,
@@ -133,13 +150,41 @@ def run(args: argparse.Namespace) -> int:
         Sizes.of(quick=args.quick, limit=args.limit),
         prompt_format=args.prompt_format or PLAIN_FORMAT,
         encode=_encode(args.encoder) if texts else None,
+        may_be_none=bool(steps),
     )
     endpoints = asyncio.run(_endpoints(args))
-    plan = Plan(chosen.suites, endpoints, args.out, args.concurrency)
-    said, sections = evaluate(plan)
+    said, sections = Answers({}), list[Section]()
+    if chosen.suites:
+        said, sections = evaluate(Plan(chosen.suites, endpoints, args.out, args.concurrency))
+    sections += [_stepped(own, args, endpoints) for own in steps]
     verdicts = judge(thresholds, sections)
     report = Report(sections, said.identities, chosen.settings, verdicts)
     return _finish(report, args.out)
+
+
+def _stepped(steps: Steps, args: argparse.Namespace, endpoints: dict[str, Endpoint]) -> Section:
+    from server.evaluation.choosing import Sizes
+    from server.evaluation.reading import read_tofu
+    from server.evaluation.sampling import sample
+    from server.evaluation.stepping import measure_steps
+
+    if steps.posts and "guarded" not in endpoints:
+        raise GuardError("`--steps` posts targets to `--guarded`", fix="give its address")
+    sets = read_tofu(args.tofu)
+    most = Sizes.of(quick=args.quick, limit=args.limit).questions
+    forget, retain = (
+        sample(sets.get(name, []), most, lambda row: row.author or row.id)
+        for name in ("forget", "retain")
+    )
+    return measure_steps(
+        steps,
+        endpoints.get("guarded"),
+        os.environ.get(ADMIN_VARIABLE, ""),
+        forget,
+        retain,
+        args.out,
+        args.concurrency,
+    )
 
 
 def _encode(name: str | None) -> Encode | None:

@@ -20,8 +20,11 @@ from server.evaluation.rows import Row
 from server.evaluation.texts import words
 
 MAX_TOKENS: Final = 24
+# "B", "B.", "(B) Paris", "The answer is B"; the article of "A cat" is no choice.
 _LETTER: Final = re.compile(
-    r"^\W*(?:the )?(?:correct |best )?(?:answer|choice)?(?: is)?\W*([A-Z])\b"
+    r"\W*(?:(?:the )?(?:correct |best |right )?(?:answer|choice)(?: is)?\W*)?"
+    r"(?-i:([A-Z]))(?=[.):]|\s*$|\s*\n)",
+    re.IGNORECASE,
 )
 _SEED: Final = 11
 _WORST: Final = 6

@@ -102,11 +102,13 @@ def chosen_suites(
     *,
     prompt_format: str = PLAIN_FORMAT,
     encode: Encode | None = None,
+    may_be_none: bool = False,
 ) -> Chosen:
     """The suites among ``names`` whose data are given.
 
     Args:
         encode: of meanings, for semantic similarity.
+        may_be_none: whether something else is measured, so that no suite need be.
 
     Raises:
         GuardError: data that cannot be used, or none for any suite.
@@ -150,7 +152,7 @@ def chosen_suites(
         own_choices = sample(choices, sizes.questions, lambda choice: choice.entity)
         made["choices"].append(MultipleChoice(own_choices))
     chosen.suites = [suite for name in SUITES if name in names for suite in made[name]]
-    if not chosen.suites:
+    if not chosen.suites and not may_be_none:
         raise GuardError(
             f"there are no data for any of the suites {', '.join(names)}",
             fix="give `--tofu`, `--muse`, `--texts` or `--choices`",

@@ -20,7 +20,17 @@ NAMES: Final[Mapping[str, str]] = {
     "unguarded": "unguarded",
     "retain_only": "retain-only",
 }
-_COLOURS: Final = {"guarded": "#0072b2", "unguarded": "#d55e00", "retain_only": "#666666"}
+# Series that are no arms: what is asked at each step of `stepping.py`.
+STEPPED: Final[Mapping[str, str]] = {
+    "forgotten": "what is forgotten by then",
+    "first": "what was forgotten first",
+    "not_yet": "what is to be forgotten later",
+    "retain": "what is retained",
+}
+_COLOURS: Final = {
+    "guarded": "#0072b2", "unguarded": "#d55e00", "retain_only": "#666666",
+    "forgotten": "#0072b2", "first": "#cc79a7", "not_yet": "#d55e00", "retain": "#009e73",
+}  # fmt: skip
 _OTHER: Final = "#117733"
 _WIDTH: Final = 720
 _LABELS: Final = 230
@@ -41,9 +51,9 @@ def _colour(arm: str) -> str:
 
 def _mark(arm: str, x: float, y: float) -> str:
     colour = _colour(arm)
-    if arm == "unguarded":
+    if arm in ("unguarded", "not_yet"):
         return f'<rect x="{x - 4:.1f}" y="{y - 4:.1f}" width="8" height="8" fill="{colour}"/>'
-    if arm == "retain_only":
+    if arm in ("retain_only", "first"):
         corners = f"{x:.1f},{y - 5:.1f} {x + 5:.1f},{y + 4:.1f} {x - 5:.1f},{y + 4:.1f}"
         return f'<polygon points="{corners}" fill="{colour}"/>'
     return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4.5" fill="{colour}"/>'
@@ -52,7 +62,7 @@ def _mark(arm: str, x: float, y: float) -> str:
 def _legend(arms: Sequence[str], y: float) -> str:
     out, x = [], float(_LABELS)
     for arm in arms:
-        name = NAMES.get(arm, arm)
+        name = NAMES.get(arm) or STEPPED.get(arm, arm)
         out.append(_mark(arm, x, y))
         out.append(_text(x + 10, y + 4, name))
         x += 30 + 7.5 * len(name)

@@ -104,6 +104,15 @@ def read_muse(folder: Path) -> MuseData:
     )
 
 
+def read_texts(file: Path) -> list[str]:
+    """The texts of one file of ``raw``; none where there is no such file.
+
+    Raises:
+        GuardError: it cannot be used.
+    """
+    return [text for text, _ in _Reader(file.parent).texts(file.name)]
+
+
 class _Reader:
     def __init__(self, folder: Path) -> None:
         self._folder = folder

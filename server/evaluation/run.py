@@ -12,6 +12,7 @@ from pathlib import Path
 from guard.errors import GuardError
 from server.evaluation.asking import Endpoint, ask, ask_in_turn, find_bundle
 from server.evaluation.findings import ARMS, Section, Suite
+from server.evaluation.progress import bar
 from server.evaluation.requests import Answer, Request
 from server.evaluation.transcripts import Transcript, read
 
@@ -84,8 +85,6 @@ def _first(suites: Sequence[Suite], arm: str) -> list[Request]:
 
 
 async def _ask(plan: Plan, wanted: Mapping[str, Sequence[Request]]) -> None:
-    from tqdm import tqdm
-
     with contextlib.ExitStack() as open_:
         arms: dict[str, tuple[Endpoint, Transcript]] = {}
         for arm, endpoint in plan.endpoints.items():
@@ -95,13 +94,13 @@ async def _ask(plan: Plan, wanted: Mapping[str, Sequence[Request]]) -> None:
         for arm, (endpoint, kept) in arms.items():
             untimed = [each for each in wanted.get(arm, ()) if not each.timed]
             missing = [each for each in dict.fromkeys(untimed) if kept.get(each) is None]
-            with tqdm(total=len(missing), desc=f"asking {arm}", unit=" requests") as bar:
-                await ask(endpoint, missing, kept, concurrency=plan.concurrency, tick=bar.update)
+            with bar(len(missing), f"asking {arm}") as shown:
+                await ask(endpoint, missing, kept, concurrency=plan.concurrency, tick=shown.update)
         timed = list(dict.fromkeys(r for own in wanted.values() for r in own if r.timed))
         open_timed = sum(kept.get(r) is None for r in timed for _, kept in arms.values())
         if arms and open_timed:
-            with tqdm(total=open_timed, desc="timing, one at a time", unit=" requests") as bar:
-                await ask_in_turn(list(arms.values()), timed, bar.update)
+            with bar(open_timed, "timing, one at a time") as shown:
+                await ask_in_turn(list(arms.values()), timed, shown.update)
 
 
 def _read(plan: Plan, wanted: Mapping[str, Sequence[Request]], *, required: bool = True) -> Answers:
