@@ -1,0 +1,137 @@
+"""Steps put targets into force on the real proxy, one after another, and take them back."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from guard.errors import GuardError
+from server.evaluation.asking import Endpoint
+from server.evaluation.rows import Row
+from server.evaluation.stepping import measure_steps
+from server.evaluation.steps import Targets, read_steps
+from tests.server.evaluation.endpoints import Scripted, serving
+from tests.server.evaluation.said import by_id
+from tests.server.harness import FakeEngine, proxied
+
+ADMIN = "admin-key-of-the-tests"
+FORGET = [
+    Row("a-0", "a", "What do the Lantern papers say?", "They name Osric Vane."),
+    Row("b-0", "b", "What do the Copper papers say?", "They name Osric Vane."),
+]
+RETAIN = [Row("r-0", "r", "How do harbours work?", "They shelter ships.")]
+
+
+def target(name: str) -> dict[str, Any]:
+    return {
+        "id": name.lower(),
+        "title": f"The {name} papers",
+        "reason": "secret",
+        "owner": "legal@example.com",
+        "detect": {"aliases": [f"{name} papers"]},
+        "respond": "refuse",
+        "refusal": "I can't discuss those papers.",
+    }
+
+
+def written(folder: Path, *steps: dict[str, Any], **more: Any) -> Path:
+    (folder / "lantern.yaml").write_text(yaml.safe_dump(target("Lantern")))
+    (folder / "copper.yaml").write_text(yaml.safe_dump({"targets": [target("Copper")]}))
+    file = folder / "steps.yaml"
+    values = {"version": 1, "kind": "sustainability", "steps": list(steps), **more}
+    file.write_text(yaml.safe_dump(values))
+    return file
+
+
+TWO = (
+    {"name": "one", "forget": ["a"], "targets": ["lantern.yaml"]},
+    {"name": "two", "forget": ["a", "b"], "targets": ["lantern.yaml", "copper.yaml"]},
+)
+
+
+async def test_each_step_forgets_more_and_nothing_comes_back(tmp_path: Path) -> None:
+    steps = read_steps(written(tmp_path, *TWO))
+    engine = FakeEngine(pieces=["They name Osric Vane."])
+    async with proxied(tmp_path, engine=engine, admin_key=ADMIN) as proxy:
+        section = await asyncio.to_thread(
+            measure_steps,
+            steps,
+            Endpoint(proxy.url, "demo"),
+            ADMIN,
+            FORGET,
+            RETAIN,
+            tmp_path / "out",
+            4,
+        )
+        keyed = {"authorization": f"Bearer {ADMIN}"}
+        left = (await proxy.client.get("/admin/targets", headers=keyed)).json()["data"]
+    found = by_id([section])
+    assert found["sustainability.1.facts.forgotten"].estimate.value == 0
+    assert found["sustainability.1.facts.not_yet"].estimate.value == 100
+    assert found["sustainability.2.facts.forgotten"].estimate.value == 0
+    assert found["sustainability.2.facts.first"].estimate.value == 0
+    assert "sustainability.2.facts.not_yet" not in found
+    assert found["sustainability.2.rouge_l.retain"].estimate.n == 1
+    assert not {"lantern", "copper"} & {row["id"] for row in left}
+
+
+async def test_targets_are_taken_back_when_a_later_one_is_not_taken(tmp_path: Path) -> None:
+    async with proxied(tmp_path, admin_key=ADMIN) as proxy:
+        endpoint = Endpoint(proxy.url, "demo")
+
+        def post() -> None:
+            with Targets(endpoint, ADMIN) as control:
+                control.post([target("Lantern"), {**target("Copper"), "owner": 1}])
+
+        with pytest.raises(GuardError, match=r"does not take the target `copper`.*owner"):
+            await asyncio.to_thread(post)
+        keyed = {"authorization": f"Bearer {ADMIN}"}
+        left = (await proxy.client.get("/admin/targets", headers=keyed)).json()["data"]
+        assert "lantern" not in {row["id"] for row in left}
+        with pytest.raises(GuardError, match="in force already"):
+            await asyncio.to_thread(
+                Targets(endpoint, ADMIN).post, [{**target("x"), "id": "harbor"}]
+            )
+    with pytest.raises(GuardError, match="`UNLEARN_GUARD_EVAL_ADMIN_KEY`"):
+        Targets(endpoint, "")
+
+
+def test_each_step_may_have_a_proxy_of_its_own(tmp_path: Path) -> None:
+    knows = Scripted(lambda *_: "They name Osric Vane.")
+    hides = Scripted(lambda *_: "I cannot say.")
+    with serving(knows, hides):
+        steps = read_steps(
+            written(
+                tmp_path,
+                {"name": "one", "forget": ["a"], "guarded": knows.url},
+                {"name": "two", "forget": ["a", "b"], "guarded": hides.url},
+                kind="scalability",
+            )
+        )
+        section = measure_steps(steps, None, "", FORGET, RETAIN, tmp_path / "out", 4)
+    found = by_id([section])
+    assert found["scalability.1.facts.forgotten"].estimate.value == 100
+    assert found["scalability.2.facts.forgotten"].estimate.value == 0
+
+
+@pytest.mark.parametrize(
+    ("steps", "said"),
+    [
+        ([], "steps"),
+        ([{"name": "one", "forget": ["a"]}], "either `guarded` or `targets`"),
+        ([{"name": "one", "forget": [], "guarded": "http://x"}], "forget"),
+        ([{"name": "one", "forget": ["a"], "targets": ["none.yaml"]}], "cannot be read"),
+        ([{"name": "one", "forget": ["a"], "targets": ["steps.yaml"]}], "neither"),
+        ([TWO[0], {"name": "two", "forget": ["b"], "targets": ["copper.yaml"]}], "does not hold"),
+        ([TWO[0], {"name": "two", "forget": ["a", "b"], "guarded": "http://x"}], "choose one way"),
+    ],
+)
+def test_steps_that_cannot_be_used_are_refused(
+    tmp_path: Path, steps: list[dict[str, Any]], said: str
+) -> None:
+    with pytest.raises(GuardError, match=said):
+        read_steps(written(tmp_path, *steps))
