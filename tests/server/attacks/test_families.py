@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -146,3 +147,9 @@ def test_the_likeliest_answer_is_told_by_what_follows_the_question() -> None:
     assert judge(ITEM, scored("Mirelle")) is True
     assert judge(ITEM, scored("Anton")) is False
     assert judge(ITEM, {name: [Reply(200, (Choice({}),))] for name in attempts}) is None
+
+
+def test_the_page_on_attacks_lists_every_family_with_its_half() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "ATTACKS.md").read_text("utf-8")
+    for family in FAMILIES.values():
+        assert f"| `{family.name}` | {family.half} | {family.aims} |" in page
