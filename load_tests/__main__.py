@@ -65,7 +65,7 @@ def main(arguments: list[str] | None = None) -> int:
         parser.add_argument(f"--{option}", type=int, default=getattr(defaults, option), help=text)
     for option, text in (
         ("arms", "of tofu-leak: only these arms, comma-separated; the others' answers are kept"),
-        ("sets", "of tofu-leak: only these sets of questions, comma-separated"),
+        ("sets", "of tofu-leak and eval: only these sets, comma-separated"),
     ):
         parser.add_argument(f"--{option}", type=_names, default=(), help=text)
     parser.add_argument("--folder", default="", help="of transcripts, for tofu-leak and fluency")
