@@ -7,6 +7,7 @@ import asyncio
 import importlib.util
 import os
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -158,7 +159,8 @@ def run(args: argparse.Namespace) -> int:
         said, sections = evaluate(Plan(chosen.suites, endpoints, args.out, args.concurrency))
     sections += [_stepped(own, args, endpoints) for own in steps]
     verdicts = judge(thresholds, sections)
-    report = Report(sections, said.identities, chosen.settings, verdicts)
+    settings = {"date": datetime.now(UTC).date().isoformat(), **chosen.settings}
+    report = Report(sections, said.identities, settings, verdicts)
     return _finish(report, args.out)
 
 

@@ -123,7 +123,8 @@ class Report:
             f"<h2>Settings</h2><pre>{settings}</pre>\n"
             "<p class=note>Intervals are 95%, by drawing whole entities (authors, books) again;"
             " questions about one entity are alike. Where a figure has none, all of it is about"
-            " one entity.</p>\n"
+            " one entity. An interval of 0 to 0 says only that no entity showed any: of n things"
+            " none of which was seen, up to about 3/n may be.</p>\n"
         )
 
 

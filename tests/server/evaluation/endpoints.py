@@ -63,7 +63,7 @@ class Scripted:
             return failed
         message = {"content": self.say(body["messages"][-1]["content"], body), "refusal": None}
         if self.refusal:
-            message = {"content": None, "refusal": self.refusal}  # type: ignore[dict-item]
+            message = {"content": None, "refusal": self.refusal}
         return JSONResponse(
             {
                 "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],

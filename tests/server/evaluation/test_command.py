@@ -73,6 +73,7 @@ def test_a_report_is_written_for_machines_and_for_people(data: Path, tmp_path: P
     found = report(tmp_path / "out")
     assert "Suppression, not removal" in found["intention"]
     assert found["arms"]["guarded"] == {"model": "scripted", "bundle": "abc123"}
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d", found["settings"]["date"])
     assert set(found["settings"]["data"]) == {"forget.jsonl", "retain.jsonl"}
     own = figures(tmp_path / "out")
     assert own["tofu.forget.facts.unguarded"]["value"] == 100
@@ -96,10 +97,10 @@ def test_a_run_goes_on_where_it_was_and_takes_one_endpoint_at_a_time(
     with serving(guarded, unguarded):
         evaluated(data, out, guarded=guarded, unguarded=unguarded)
         asked = len(guarded.bodies)
-        first = report(out)
+        first = figures(out)
         evaluated(data, out, guarded=guarded, unguarded=unguarded)
         assert len(guarded.bodies) == asked
-        assert report(out) == first
+        assert figures(out) == first
     with serving(twin):
         evaluated(data, out, retain_only=twin)
     assert len(guarded.bodies) == asked
