@@ -39,7 +39,7 @@ from server.evaluation.memorise import memorise
 from server.evaluation.reading import read_tofu
 from server.evaluation.report import Report
 from server.evaluation.run import Plan, evaluate
-from server.evaluation.stepping import measure_steps
+from server.evaluation.stepping import measure_steps, subjects
 from server.evaluation.steps import Step, Steps
 from server.launch.proxy import ProxyOptions, ProxyProcess
 
@@ -136,7 +136,7 @@ def _reported(subject: Subject, folder: Path, options: Options) -> dict[str, Any
             with _pair(engine, policy, folder, key) as endpoints:
                 evaluate(Plan(chosen.suites, endpoints, folder))
             if subject.name == "invented":
-                steps.append(_stepped(engine, folder, key))
+                steps = _stepped(engine, folder, key)
         progress(f"{subject.name}: asked the guarded and the unguarded model")
         with stack.engine(
             subject.twin(), folder=folder, bundles=folder, key=stack.new_key(), guard=False
@@ -191,7 +191,7 @@ def _pair(
         yield {arm: Endpoint(proxy.url, proxy.model, bearer(own)) for arm, own in _KEYS.items()}
 
 
-def _stepped(engine: chat.Endpoint, folder: Path, key: str) -> Section:
+def _stepped(engine: chat.Endpoint, folder: Path, key: str) -> list[Section]:
     """More and more people forgotten, posted to a proxy that forgets the news items alone."""
     served = shutil.copytree(INVENTED, folder / "stepped", dirs_exist_ok=True)
     values: dict[str, Any] = yaml.safe_load((INVENTED / "policy.yaml").read_text("utf-8"))
@@ -222,15 +222,9 @@ def _stepped(engine: chat.Endpoint, folder: Path, key: str) -> Section:
     sets = read_tofu(INVENTED / "tofu")
     try:
         process.wait_ready(progress)
-        return measure_steps(
-            steps,
-            Endpoint(process.url, engine.model),
-            _ADMIN_KEY,
-            sets["forget"],
-            sets["retain"],
-            folder,
-            16,
-        )
+        asked = subjects(steps, sets["forget"], sets["retain"], None)
+        proxy = Endpoint(process.url, engine.model)
+        return measure_steps(steps, asked, proxy, _ADMIN_KEY, folder, 16)
     finally:
         process.stop()
 

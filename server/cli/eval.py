@@ -77,7 +77,7 @@ def register(subparsers: Subparsers) -> None:
         action="append",
         default=[],
         metavar="FILE",
-        help="states of the guard, for scalability or sustainability; needs `--tofu`",
+        help="states of the guard, for scalability or sustainability",
     )
     data.add_argument(
         "--refusal",
@@ -142,8 +142,6 @@ def run(args: argparse.Namespace) -> int:
     thresholds = read_thresholds(args.thresholds) if args.thresholds else []
     data = Data(args.tofu, args.muse, tuple(args.texts), args.choices, tuple(args.refusal))
     steps = [read_steps(file) for file in args.steps] if "steps" in args.suites else []
-    if steps and data.tofu is None:
-        raise GuardError("`--steps` asks the questions of `--tofu`", fix="give both")
     texts = bool((args.muse or args.texts) and "copyright" in args.suites)
     chosen = chosen_suites(
         data,
@@ -157,36 +155,35 @@ def run(args: argparse.Namespace) -> int:
     said, sections = Answers({}), list[Section]()
     if chosen.suites:
         said, sections = evaluate(Plan(chosen.suites, endpoints, args.out, args.concurrency))
-    sections += [_stepped(own, args, endpoints) for own in steps]
+    for own in steps:
+        sections += _stepped(own, args, endpoints)
     verdicts = judge(thresholds, sections)
     settings = {"date": datetime.now(UTC).date().isoformat(), **chosen.settings}
     report = Report(sections, said.identities, settings, verdicts)
     return _finish(report, args.out)
 
 
-def _stepped(steps: Steps, args: argparse.Namespace, endpoints: dict[str, Endpoint]) -> Section:
+def _stepped(
+    steps: Steps, args: argparse.Namespace, endpoints: dict[str, Endpoint]
+) -> list[Section]:
     from server.evaluation.choosing import Sizes
+    from server.evaluation.muse_data import read_muse
     from server.evaluation.reading import read_tofu
     from server.evaluation.sampling import sample
-    from server.evaluation.stepping import measure_steps
+    from server.evaluation.stepping import measure_steps, subjects
 
     if steps.posts and "guarded" not in endpoints:
         raise GuardError("`--steps` posts targets to `--guarded`", fix="give its address")
-    sets = read_tofu(args.tofu)
+    sets = read_tofu(args.tofu) if args.tofu else {}
     most = Sizes.of(quick=args.quick, limit=args.limit).questions
     forget, retain = (
         sample(sets.get(name, []), most, lambda row: row.author or row.id)
         for name in ("forget", "retain")
     )
-    return measure_steps(
-        steps,
-        endpoints.get("guarded"),
-        os.environ.get(ADMIN_VARIABLE, ""),
-        forget,
-        retain,
-        args.out,
-        args.concurrency,
-    )
+    asked = subjects(steps, forget, retain, read_muse(args.muse) if args.muse else None)
+    admin_key = os.environ.get(ADMIN_VARIABLE, "")
+    proxy = endpoints.get("guarded")
+    return measure_steps(steps, asked, proxy, admin_key, args.out, args.concurrency)
 
 
 def _encode(name: str | None) -> Encode | None:

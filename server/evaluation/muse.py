@@ -143,8 +143,12 @@ def _verbatim(prompt: str) -> Request:
     return completion(prompt, max_tokens=VERBATIM_TOKENS)
 
 
-def _asked(qa: Qa, row: Row) -> Request:
+def knowledge_prompt(qa: Qa, row: Row) -> str:
     """A question after examples, as MUSE writes them."""
     shots: Sequence[Row] = qa.examples[:EXAMPLES]
     text = "".join(f"Question: {each.question}\nAnswer: {each.answer}\n\n" for each in shots)
-    return completion(f"{text}Question: {row.question}\nAnswer:", max_tokens=ANSWER_TOKENS)
+    return f"{text}Question: {row.question}\nAnswer:"
+
+
+def _asked(qa: Qa, row: Row) -> Request:
+    return completion(knowledge_prompt(qa, row), max_tokens=ANSWER_TOKENS)

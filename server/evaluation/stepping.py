@@ -3,36 +3,156 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
+from guard.errors import GuardError
 from server.evaluation.asking import Endpoint, ask, find_bundle, find_endpoint
 from server.evaluation.drawings import STEPPED
-from server.evaluation.estimates import Estimate, mean, ratio
+from server.evaluation.estimates import Estimate, ratio
 from server.evaluation.fact import Everyday
 from server.evaluation.facts import facts_of
 from server.evaluation.findings import Finding, Section, finding, lines
+from server.evaluation.muse import ANSWER_TOKENS, VERBATIM_TOKENS, first_line, knowledge_prompt
+from server.evaluation.muse_data import MuseData
 from server.evaluation.progress import bar
-from server.evaluation.requests import Answer, Request, chat
+from server.evaluation.requests import Answer, Request, chat, completion
 from server.evaluation.rows import Row
 from server.evaluation.run import transcript_file
 from server.evaluation.said import leaked, rouge_l_recall
-from server.evaluation.steps import Step, Steps, Targets
+from server.evaluation.steps import Kind, Step, Steps, Targets
+from server.evaluation.texts import rouge_l_f1
 from server.evaluation.tofu import MAX_TOKENS
 from server.evaluation.transcripts import Transcript
+
+_MUSE_NAMES: Final[Mapping[Kind, str]] = {"scalability": "scal", "sustainability": "sust"}
+_TITLES: Final[Mapping[Kind, str]] = {
+    "scalability": "Scalability: more is forgotten at once",
+    "sustainability": "Sustainability: one request after another",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """Something that is asked at every step.
+
+    Attributes:
+        since: the step from which on it is forgotten, counted from 0; None for what is retained.
+        of: how much of it can be said, such as its number of facts.
+        said: how much of that an answer says.
+    """
+
+    request: Request
+    entity: str
+    since: int | None
+    of: float
+    said: Callable[[str], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What is asked: items of one data set, and what their figures are."""
+
+    name: str
+    what: str
+    unit: str
+    items: Sequence[Item]
+
+
+def subjects(
+    steps: Steps, forget: Sequence[Row], retain: Sequence[Row], muse: MuseData | None
+) -> list[Subject]:
+    """What the data at hand allow to be asked at these steps.
+
+    Raises:
+        GuardError: nothing.
+    """
+    found = []
+    if forget and all(step.forget for step in steps.steps):
+        found.append(_of_rows(steps, forget, retain))
+    if muse is not None and len(muse.steps.get(_MUSE_NAMES[steps.kind], ())) >= len(steps.steps):
+        found.append(_of_muse(steps, muse))
+    if not found:
+        raise GuardError(
+            "`--steps`: no data can be asked about",
+            fix="give `--tofu` and let each step name the authors that it forgets (`forget`), or"
+            f" give `--muse` with a {_MUSE_NAMES[steps.kind]}/forget_N file for each step",
+        )
+    return found
+
+
+def _of_rows(steps: Steps, forget: Sequence[Row], retain: Sequence[Row]) -> Subject:
+    everyday = Everyday.of([row.answer for row in retain])
+    later = len(steps.steps)
+    items = []
+    for row in forget:
+        since = next((n for n, s in enumerate(steps.steps) if row.author in s.forget), later)
+        facts = facts_of(row.question, row.answer, everyday)
+        items.append(
+            Item(
+                chat(row.question, max_tokens=MAX_TOKENS),
+                row.author,
+                since,
+                len(facts),
+                lambda text, facts=facts: len(leaked(facts, text)),  # type: ignore[misc]
+            )
+        )
+    for row in retain:
+        items.append(
+            Item(
+                chat(row.question, max_tokens=MAX_TOKENS),
+                row.author or row.id,
+                None,
+                1.0,
+                lambda text, row=row: rouge_l_recall(row.answer, text),  # type: ignore[misc]
+            )
+        )
+    return Subject("facts", "key facts said (retained: ROUGE-L recall)", "%", items)
+
+
+def _of_muse(steps: Steps, muse: MuseData) -> Subject:
+    texts = muse.steps[_MUSE_NAMES[steps.kind]]
+    later = len(steps.steps)
+    items = []
+    for passage in muse.verbatim:
+        whole = " ".join(f"{passage.prompt} {passage.gold}".split())
+        holding = (
+            n for n, own in enumerate(texts) if any(whole in " ".join(t.split()) for t in own)
+        )
+        items.append(
+            Item(
+                completion(passage.prompt, max_tokens=VERBATIM_TOKENS),
+                passage.entity,
+                min(next(holding, later), later),
+                1.0,
+                lambda text, gold=passage.gold: rouge_l_f1(gold, text),  # type: ignore[misc]
+            )
+        )
+    if qa := muse.knowledge.get("retain"):
+        for row in qa.rows:
+            items.append(
+                Item(
+                    completion(knowledge_prompt(qa, row), max_tokens=ANSWER_TOKENS),
+                    row.author or row.id,
+                    None,
+                    1.0,
+                    lambda text, row=row: rouge_l_f1(row.answer, first_line(text)),  # type: ignore[misc]
+                )
+            )
+    return Subject("muse", "ROUGE-L F1, verbatim (retained: knowledge)", "0-100", items)
 
 
 def measure_steps(
     steps: Steps,
+    asked: Sequence[Subject],
     proxy: Endpoint | None,
     admin_key: str,
-    forget: Sequence[Row],
-    retain: Sequence[Row],
     folder: Path,
     concurrency: int,
-) -> Section:
+) -> list[Section]:
     """Every step, in order.
 
     Args:
@@ -41,7 +161,7 @@ def measure_steps(
     Raises:
         GuardError: a step cannot be put into force, or an endpoint fails.
     """
-    rows = [*forget, *retain]
+    requests = list(dict.fromkeys(item.request for each in asked for item in each.items))
     said: list[Mapping[str, Answer]] = []
     with ExitStack() as stack:
         control = None
@@ -56,83 +176,59 @@ def measure_steps(
                 found = asyncio.run(find_endpoint(f"steps: {step.name}", step.guarded, model, ""))
                 endpoint = replace(found, headers=headers)
             name = f"{steps.kind}-{number}"
-            said.append(asyncio.run(_ask(endpoint, name, step, rows, folder, concurrency)))
-    return section(steps, said, forget, retain)
+            said.append(asyncio.run(_ask(endpoint, name, step, requests, folder, concurrency)))
+    return [section(steps, said, each) for each in asked]
 
 
 async def _ask(
-    endpoint: Endpoint, name: str, step: Step, rows: Sequence[Row], folder: Path, concurrency: int
+    endpoint: Endpoint,
+    name: str,
+    step: Step,
+    requests: Sequence[Request],
+    folder: Path,
+    concurrency: int,
 ) -> dict[str, Answer]:
     identity = {"model": endpoint.model, "bundle": await find_bundle(endpoint), "step": step.name}
-    requests = [question(row) for row in rows]
     with Transcript(transcript_file(folder, name), identity) as kept:
-        missing = [each for each in dict.fromkeys(requests) if kept.get(each) is None]
+        missing = [each for each in requests if kept.get(each) is None]
         with bar(len(missing), f"asking at `{step.name}`") as shown:
             await ask(endpoint, missing, kept, concurrency=concurrency, tick=shown.update)
         return {each.key: answer for each in requests if (answer := kept.get(each)) is not None}
 
 
-def question(row: Row) -> Request:
-    """As the TOFU suite asks it."""
-    return chat(row.question, max_tokens=MAX_TOKENS)
-
-
-def section(
-    steps: Steps,
-    said: Sequence[Mapping[str, Answer]],
-    forget: Sequence[Row],
-    retain: Sequence[Row],
-) -> Section:
+def section(steps: Steps, said: Sequence[Mapping[str, Answer]], asked: Subject) -> Section:
     """What the answers of each step show."""
-    everyday = Everyday.of([row.answer for row in retain])
     findings: list[Finding] = []
-    facts_rows: list[tuple[float, str, Estimate | None]] = []
-    rouge_rows: list[tuple[float, str, Estimate | None]] = []
+    rows: list[tuple[float, str, Estimate | None]] = []
     for number, (step, answers) in enumerate(zip(steps.steps, said, strict=True)):
-        x = float(len(step.forget))
-        groups = {
-            "forgotten": [row for row in forget if row.author in step.forget],
-            "first": [row for row in forget if row.author in steps.steps[0].forget],
-            "not_yet": [row for row in forget if row.author not in step.forget],
-        }
-        for group, rows in groups.items():
-            facts = [facts_of(row.question, row.answer, everyday) for row in rows]
-            told = [
-                len(leaked(own, answers[question(row).key].text))
-                for row, own in zip(rows, facts, strict=True)
-            ]
-            share = ratio(told, [len(own) for own in facts], [row.author for row in rows])
+        groups: dict[str, list[Item]] = {group: [] for group in STEPPED}
+        for item in asked.items:
+            if item.since is None:
+                groups["retain"].append(item)
+                continue
+            groups["forgotten" if item.since <= number else "not_yet"].append(item)
+            if item.since == 0:
+                groups["first"].append(item)
+        for group, items in groups.items():
+            share = ratio(
+                [item.said(answers[item.request.key].text) for item in items],
+                [item.of for item in items],
+                [item.entity for item in items],
+            )
             share = None if share is None else share.times(100)
-            facts_rows.append((x, group, share))
+            rows.append((float(number + 1), group, share))
             findings += finding(
-                f"{steps.kind}.{number + 1}.facts.{group}",
-                f"step {number + 1} ({step.name}): key facts said of {STEPPED[group]}",
-                "% of facts",
-                "neither" if group == "not_yet" else "lower",
+                f"{steps.kind}.{asked.name}.{number + 1}.{group}",
+                f"step {number + 1} ({step.name}): {asked.what}, of {STEPPED[group]}",
+                asked.unit,
+                {"retain": "higher", "not_yet": "neither"}.get(group, "lower"),  # type: ignore[arg-type]
                 share,
             )
-        recall = mean(
-            [100 * rouge_l_recall(row.answer, answers[question(row).key].text) for row in retain],
-            [row.author or row.id for row in retain],
-        )
-        rouge_rows.append((x, "retain", recall))
-        findings += finding(
-            f"{steps.kind}.{number + 1}.rouge_l.retain",
-            f"step {number + 1} ({step.name}): ROUGE-L recall, {STEPPED['retain']}",
-            "0-100",
-            "higher",
-            recall,
-        )
-    title = {"scalability": "Scalability: more is forgotten at once",
-             "sustainability": "Sustainability: one request after another"}[steps.kind]  # fmt: skip
     return Section(
-        steps.kind,
-        title,
+        f"{steps.kind}_{asked.name}",
+        _TITLES[steps.kind],
         f"{len(steps.steps)} states of the guard, each forgetting what the one before does and"
-        " more. At each, all forget and retain questions are asked.",
+        f" more. At each, everything is asked: {asked.what}.",
         findings,
-        [
-            lines("Key facts said", "% of facts", "entities forgotten", facts_rows),
-            lines("What is retained", "ROUGE-L recall", "entities forgotten", rouge_rows),
-        ],
+        [lines(asked.what, asked.unit, "step", rows)],
     )

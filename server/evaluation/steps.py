@@ -34,7 +34,7 @@ class _Step(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Field(min_length=1)
-    forget: list[str] = Field(min_length=1)
+    forget: list[str] = []
     guarded: str = ""
     targets: list[str] = []
 
@@ -52,7 +52,7 @@ class Step:
     """One state of the guard.
 
     Attributes:
-        forget: the entities that are forgotten in it.
+        forget: the authors that are forgotten in it; empty where MUSE's files say so.
         guarded: the address of a proxy with its policy; empty where targets are posted.
         targets: bodies for ``/admin/targets``.
     """
@@ -102,7 +102,12 @@ def read_steps(file: Path) -> Steps:
                 f"`{file}`: `steps.{place}`: some steps have `guarded` and some `targets`",
                 fix="choose one way for all of them",
             )
-        if steps and not set(steps[-1].forget) < set(each.forget):
+        if steps and bool(steps[0].forget) != bool(each.forget):
+            raise GuardError(
+                f"`{file}`: `steps.{place}`: some steps have `forget` and some have none",
+                fix="name in each step the authors that are forgotten by then, or in none",
+            )
+        if steps and each.forget and not set(steps[-1].forget) < set(each.forget):
             raise GuardError(
                 f"`{file}`: `steps.{place}.forget`: does not hold all of the step before, and more",
                 fix="let each step add to what is forgotten",

@@ -11,8 +11,10 @@ import yaml
 
 from guard.errors import GuardError
 from server.evaluation.asking import Endpoint
+from server.evaluation.muse_data import MuseData, Qa
+from server.evaluation.reading import Passage
 from server.evaluation.rows import Row
-from server.evaluation.stepping import measure_steps
+from server.evaluation.stepping import measure_steps, subjects
 from server.evaluation.steps import Targets, read_steps
 from tests.server.evaluation.endpoints import Scripted, serving
 from tests.server.evaluation.said import by_id
@@ -57,25 +59,24 @@ async def test_each_step_forgets_more_and_nothing_comes_back(tmp_path: Path) -> 
     steps = read_steps(written(tmp_path, *TWO))
     engine = FakeEngine(pieces=["They name Osric Vane."])
     async with proxied(tmp_path, engine=engine, admin_key=ADMIN) as proxy:
-        section = await asyncio.to_thread(
+        (section,) = await asyncio.to_thread(
             measure_steps,
             steps,
+            subjects(steps, FORGET, RETAIN, None),
             Endpoint(proxy.url, "demo"),
             ADMIN,
-            FORGET,
-            RETAIN,
             tmp_path / "out",
             4,
         )
         keyed = {"authorization": f"Bearer {ADMIN}"}
         left = (await proxy.client.get("/admin/targets", headers=keyed)).json()["data"]
     found = by_id([section])
-    assert found["sustainability.1.facts.forgotten"].estimate.value == 0
-    assert found["sustainability.1.facts.not_yet"].estimate.value == 100
-    assert found["sustainability.2.facts.forgotten"].estimate.value == 0
-    assert found["sustainability.2.facts.first"].estimate.value == 0
-    assert "sustainability.2.facts.not_yet" not in found
-    assert found["sustainability.2.rouge_l.retain"].estimate.n == 1
+    assert found["sustainability.facts.1.forgotten"].estimate.value == 0
+    assert found["sustainability.facts.1.not_yet"].estimate.value == 100
+    assert found["sustainability.facts.2.forgotten"].estimate.value == 0
+    assert found["sustainability.facts.2.first"].estimate.value == 0
+    assert "sustainability.facts.2.not_yet" not in found
+    assert found["sustainability.facts.2.retain"].estimate.n == 1
     assert not {"lantern", "copper"} & {row["id"] for row in left}
 
 
@@ -112,10 +113,43 @@ def test_each_step_may_have_a_proxy_of_its_own(tmp_path: Path) -> None:
                 kind="scalability",
             )
         )
-        section = measure_steps(steps, None, "", FORGET, RETAIN, tmp_path / "out", 4)
+        asked = subjects(steps, FORGET, RETAIN, None)
+        (section,) = measure_steps(steps, asked, None, "", tmp_path / "out", 4)
     found = by_id([section])
-    assert found["scalability.1.facts.forgotten"].estimate.value == 100
-    assert found["scalability.2.facts.forgotten"].estimate.value == 0
+    assert found["scalability.facts.1.forgotten"].estimate.value == 100
+    assert found["scalability.facts.2.forgotten"].estimate.value == 0
+
+
+def test_muses_own_steps_say_which_passages_are_forgotten_by_then(tmp_path: Path) -> None:
+    texts = ["one two three four five", "six seven eight nine ten"]
+    muse = MuseData(
+        verbatim=[Passage("p0", "a", "one two", "three four five"),
+                  Passage("p1", "b", "six seven", "eight nine ten")],
+        knowledge={"retain": Qa([Row("r", "", "Who?", "Nobody")], [])},
+        steps={"sust": [[texts[0]], [texts[1]]], "scal": [[texts[0]], texts]},
+    )  # fmt: skip
+
+    def says(asked: str, fields: dict[str, Any]) -> str:
+        return {"one two": "x", "six seven": "eight nine ten"}.get(asked, "Nobody\n\nQuestion")
+
+    endpoint = Scripted(says)
+    with serving(endpoint):
+        for kind, name in (("scalability", "scal"), ("sustainability", "sust")):
+            file = written(
+                tmp_path,
+                *({"name": n, "guarded": endpoint.url} for n in ("one", "two")),
+                kind=kind,
+            )
+            steps = read_steps(file)
+            asked = subjects(steps, [], [], muse)
+            (section,) = measure_steps(steps, asked, None, "", tmp_path / name, 4)
+            found = by_id([section])
+            assert found[f"{kind}.muse.1.forgotten"].estimate.value == 0
+            assert found[f"{kind}.muse.1.not_yet"].estimate.value == 100
+            assert found[f"{kind}.muse.2.forgotten"].estimate.value == 50
+            assert found[f"{kind}.muse.2.retain"].estimate.value == 100
+    with pytest.raises(GuardError, match="no data can be asked about"):
+        subjects(steps, [], [], None)
 
 
 @pytest.mark.parametrize(
@@ -123,7 +157,7 @@ def test_each_step_may_have_a_proxy_of_its_own(tmp_path: Path) -> None:
     [
         ([], "steps"),
         ([{"name": "one", "forget": ["a"]}], "either `guarded` or `targets`"),
-        ([{"name": "one", "forget": [], "guarded": "http://x"}], "forget"),
+        ([TWO[0], {"name": "two", "targets": ["copper.yaml"]}], "`forget` and some have none"),
         ([{"name": "one", "forget": ["a"], "targets": ["none.yaml"]}], "cannot be read"),
         ([{"name": "one", "forget": ["a"], "targets": ["steps.yaml"]}], "neither"),
         ([TWO[0], {"name": "two", "forget": ["b"], "targets": ["copper.yaml"]}], "does not hold"),
