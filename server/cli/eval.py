@@ -133,11 +133,11 @@ def run(args: argparse.Namespace) -> int:
     check_installed()
     from server.evaluation.choosing import Data, Sizes, chosen_suites
     from server.evaluation.findings import Section
+    from server.evaluation.prefixes import PLAIN_FORMAT
     from server.evaluation.report import Report
     from server.evaluation.run import Answers, Plan, evaluate
     from server.evaluation.steps import read_steps
     from server.evaluation.thresholds import judge, read_thresholds
-    from server.evaluation.tofu import PLAIN_FORMAT
 
     thresholds = read_thresholds(args.thresholds) if args.thresholds else []
     data = Data(args.tofu, args.muse, tuple(args.texts), args.choices, tuple(args.refusal))

@@ -19,13 +19,14 @@ from server.evaluation.handed_back import NEW_NAMES, Given, given, renaming, sta
 from server.evaluation.membership import Membership, Probe
 from server.evaluation.muse import Muse
 from server.evaluation.muse_data import MuseData, read_muse
+from server.evaluation.prefixes import PLAIN_FORMAT, Prefixes
 from server.evaluation.reading import Choice, Passage, read_choices, read_passages, read_tofu
 from server.evaluation.refusals import Refusals
 from server.evaluation.requests import chat, completion
 from server.evaluation.rows import Row
 from server.evaluation.sampling import sample
 from server.evaluation.texts import Encode
-from server.evaluation.tofu import MAX_TOKENS, PLAIN_FORMAT, Tofu
+from server.evaluation.tofu import MAX_TOKENS, Tofu
 from server.evaluation.ununlearning import Ununlearning
 
 SUITES: Final = (
@@ -172,7 +173,7 @@ def _of_tofu(
     asked = {name: sample(rows, sizes.questions, _entity) for name, rows in sets.items()}
     forget = asked["forget"]
     begun = sample(forget, sizes.prefixed, _entity)
-    made["tofu"].append(Tofu(asked, everyday, prompt_format, begun))
+    made["tofu"] += [Tofu(asked, everyday), Prefixes(begun, everyday, prompt_format)]
     facts = _handed_back(sets, sizes.handed_back)
     if facts:
         made["ununlearning"].append(Ununlearning(facts, everyday))

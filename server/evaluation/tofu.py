@@ -17,17 +17,13 @@ from server.evaluation.findings import (
     Section,
     bars,
     finding,
-    lines,
     shares,
 )
-from server.evaluation.requests import Request, chat, completion
+from server.evaluation.requests import Request, chat
 from server.evaluation.rows import Row
 from server.evaluation.said import leaked, rouge_l_recall
 
 MAX_TOKENS: Final = 80
-SHARES: Final = (0, 25, 50, 75)
-# For raw completions, where an endpoint's chat template is not used.
-PLAIN_FORMAT: Final = "Question: {question}\nAnswer: {prefix}"
 _WORST: Final = 12
 _TITLES: Final = {
     "forget": "forget",
@@ -44,15 +40,10 @@ class Tofu:
 
     Attributes:
         sets: rows by set; ``forget`` is there.
-        prompt_format: how a question and the beginning of its answer are written for raw
-            completions, with ``{question}`` and ``{prefix}``.
-        prefixed: how many forget rows are also asked with a beginning of the gold answer; 0 none.
     """
 
     sets: Mapping[str, Sequence[Row]]
     everyday: Everyday
-    prompt_format: str = PLAIN_FORMAT
-    prefixed: Sequence[Row] = ()
     name: str = field(default="tofu", init=False)
 
     def __post_init__(self) -> None:
@@ -68,9 +59,7 @@ class Tofu:
 
     def requests(self, arm: str) -> list[Request]:
         """The same of every arm."""
-        asked = [self._question(text) for rows in self._asked.values() for _, text in rows]
-        begun = [self._begun(row, share) for share in SHARES for row in self.prefixed]
-        return [*asked, *begun]
+        return [self._question(text) for rows in self._asked.values() for _, text in rows]
 
     def follow_up(self, said: Said) -> Mapping[str, list[Request]]:
         """Nothing more."""
@@ -78,15 +67,10 @@ class Tofu:
 
     def score(self, said: Said) -> list[Section]:
         """What is said, what is left of the rest, and how like the retain-only model it is."""
-        return [self._sets(said), *self._prefixes(said)]
+        return [self._sets(said)]
 
     def _question(self, text: str) -> Request:
         return chat(text, max_tokens=MAX_TOKENS)
-
-    def _begun(self, row: Row, share: int) -> Request:
-        prefix, _ = cut(row.answer, share)
-        text = self.prompt_format.replace("{question}", row.question)
-        return completion(text.replace("{prefix}", prefix).rstrip(" "), max_tokens=MAX_TOKENS)
 
     def facts(self, question: str, answer: str) -> tuple[Fact, ...]:
         """What an answer tells and its question does not; read once."""
@@ -225,84 +209,3 @@ class Tofu:
             )
         )
         return out
-
-    def _prefixes(self, said: Said) -> list[Section]:
-        if not self.prefixed:
-            return []
-        entities = [row.author or row.id for row in self.prefixed]
-        findings: list[Finding] = []
-        facts_by, rouge_by = [], []
-        refused = {
-            arm: sum(
-                bool(said(arm, self._begun(row, share)).refused)
-                for share in SHARES
-                for row in self.prefixed
-            )
-            for arm in said.arms
-        }
-        for share in SHARES:
-            rests = [cut(row.answer, share)[1] for row in self.prefixed]
-            for arm in said.arms:
-                texts = [said(arm, self._begun(row, share)).text for row in self.prefixed]
-                own = [self._open_facts(row, share) for row in self.prefixed]
-                told = ratio(
-                    [len(leaked(f, t)) for f, t in zip(own, texts, strict=True)],
-                    [len(f) for f in own],
-                    entities,
-                )
-                recall = mean(
-                    [rouge_l_recall(rest, text) for rest, text in zip(rests, texts, strict=True)],
-                    entities,
-                )
-                told = None if told is None else told.times(100)
-                recall = None if recall is None else recall.times(100)
-                facts_by.append((float(share), arm, told))
-                rouge_by.append((float(share), arm, recall))
-                findings += finding(
-                    f"tofu.prefix_{share}.facts.{arm}",
-                    f"key facts said after {share}% of the gold answer",
-                    "% of the facts still open",
-                    "lower",
-                    told,
-                )
-                findings += finding(
-                    f"tofu.prefix_{share}.rouge_l.{arm}",
-                    f"ROUGE-L recall of the rest after {share}% of the gold answer",
-                    "0-100",
-                    "lower",
-                    recall,
-                )
-        return [
-            Section(
-                "tofu_prefix",
-                "TOFU: pressed with the beginning of the gold answer",
-                f"{len(self.prefixed)} forget questions as raw completions, with the first 0, 25,"
-                " 50 and 75% of the gold answer's words already written. Facts that the beginning"
-                " gives are not counted.",
-                findings,
-                [
-                    lines("Key facts said", "% of open facts", "% of answer given", facts_by),
-                    lines("ROUGE-L recall of the rest", "0-100", "% of answer given", rouge_by),
-                ],
-                (),
-                [
-                    (f"raw completions by the {arm} model", f"{count} requests were refused")
-                    for arm, count in refused.items()
-                    if count
-                ],
-            )
-        ]
-
-    def _open_facts(self, row: Row, share: int) -> tuple[Fact, ...]:
-        """The facts of a row that neither its question nor the beginning gives."""
-        prefix, _ = cut(row.answer, share)
-        facts = self.facts(row.question, row.answer)
-        given = set(leaked(facts, prefix))
-        return tuple(fact for fact in facts if fact not in given)
-
-
-def cut(answer: str, share: int) -> tuple[str, str]:
-    """The first ``share`` percent of an answer's words, and the rest."""
-    words = answer.split(" ")
-    place = len(words) * share // 100
-    return " ".join(words[:place]), " ".join(words[place:])

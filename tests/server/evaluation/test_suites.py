@@ -20,11 +20,12 @@ from server.evaluation.handed_back import given, stated
 from server.evaluation.membership import Membership
 from server.evaluation.muse import Muse, first_line
 from server.evaluation.muse_data import MuseData, Qa
+from server.evaluation.prefixes import Prefixes, cut
 from server.evaluation.reading import Choice, Passage
 from server.evaluation.refusals import Refusals
 from server.evaluation.requests import Answer
 from server.evaluation.rows import Row
-from server.evaluation.tofu import Tofu, cut
+from server.evaluation.tofu import Tofu
 from server.evaluation.ununlearning import Ununlearning
 from tests.server.evaluation.said import Canned, by_id
 
@@ -70,9 +71,11 @@ def every(suite: Suite) -> None:
 
 
 def test_tofu_tells_a_model_that_leaks_from_one_that_does_not() -> None:
-    suite = Tofu({"forget": FORGET, "retain": RETAIN}, Everyday(), prefixed=FORGET[:3])
+    suite = Tofu({"forget": FORGET, "retain": RETAIN}, Everyday())
+    pressed = Prefixes(FORGET[:3], Everyday())
     every(suite)
-    sections = suite.score(ARMS)
+    every(pressed)
+    sections = [*suite.score(ARMS), *pressed.score(ARMS)]
     found = by_id(sections)
     assert found["tofu.forget.facts.unguarded"].estimate.value == 100
     assert found["tofu.forget.facts.guarded"].estimate.value == 0
