@@ -2,8 +2,9 @@
 
 A view is a whole text or all stretches of one kind, never a single stretch: there is a fixed
 number of them (``MOST_VIEWS``) whatever the text holds, each no longer than the text it was made
-from, but for what NFKC and HTML entities make of a character. Each is made in a few passes, most of
-them of compiled code, so that the work per character has a bound that no text can move.
+from, but for what NFKC and HTML entities make of a character, and spaces between glued words. Each
+is made in a few passes, most of them of compiled code, so that the work per character has a bound
+that no text can move.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Final
 
 from guard.views.bits import decoded
 from guard.views.escapes import unescaped
+from guard.views.glued import parted
 from guard.views.leet import KIND as LEET
 from guard.views.leet import unleeted
 from guard.views.lookalikes import LOOKALIKES, PLAIN, as_latin, plain
@@ -23,9 +25,9 @@ from guard.views.view import View
 from guard.views.words import ROT13, sections_turned
 
 DEPTH: Final = 2
-# Of one text: homoglyphs, leetspeak twice, spaced letters, base64 at four offsets in two ways,
-# hexadecimal at two, three kinds of escapes, rot13, reversed.
-READINGS: Final = 19
+# Of one text: homoglyphs, leetspeak twice, spaced letters, glued words, base64 at four offsets in
+# two ways, hexadecimal at two, three kinds of escapes, rot13, reversed.
+READINGS: Final = 20
 # Those, theirs, and the plain reading of each.
 MOST_VIEWS: Final = 2 * (1 + READINGS + READINGS**2)
 # Characters; in less nothing can be hidden that is looked for.
@@ -67,6 +69,8 @@ def _readings(view: View) -> Iterator[View]:
         yield from unleeted(view)
     if last != SPACED:
         yield from joined(view)
+    if not view.via:
+        yield from parted(view)
     if last != LEET:  # the digits that a code is made of would be letters by then
         for made in decoded(view):
             yield made.reading(readable_stretches(made.text))

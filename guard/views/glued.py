@@ -1,0 +1,143 @@
+"""Words without the spaces between them: ``WhoisthefatherofMirelleQuay?``.
+
+Where a small letter is followed by a capital one, a word begins. What is left is parted into words
+of a list, so that as little as can be is in none of them; that stays in one piece, as names do.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator
+from functools import cache
+from importlib import resources
+from itertools import pairwise
+from typing import Final
+
+from guard.context import Span
+from guard.views.view import Unit, View
+from guard.views.words import is_common
+
+KIND: Final = "glued words"
+
+# Letters in a row; few words are longer.
+_RUN: Final = re.compile(r"[^\W\d_]{16,}")
+_CASE: Final = re.compile(r"(?<=[a-z])(?=[A-Z])")
+_WORD: Final = re.compile(r"[a-z]+")
+_SHORT: Final = frozenset(
+    """a i am an as at be by do he if in is it me my no of on or so to up us we""".split()  # noqa: SIM905
+)
+# A capitalised word that is longer is none, but several.
+_LONGEST_NAME: Final = 12
+# What a letter outside of all words costs, and to begin such letters; a word costs 2 to 10.
+_UNKNOWN: Final = 3.0
+_UNKNOWN_START: Final = 6.0
+# Different common words that a run must be made of, for it to be one that had spaces.
+_LEAST_COMMON: Final = 3
+# Of its letters, those that must be in longer words of the list.
+_LEAST_SHARE: Final = 0.25
+# Characters of a text that are looked at: parting a run costs more than other readings.
+_MOST: Final = 4_000
+
+
+def parted(view: View) -> Iterator[View]:
+    """The text with spaces between such words, if it has any."""
+    units: list[Unit] = []
+    stretches: list[Span] = []
+    added = left = 0
+    for match in _RUN.finditer(view.text):
+        left += len(match[0])
+        if left > _MOST:
+            break
+        ends = _ends(match[0])
+        words = [match[0][a:b] for a, b in pairwise([0, *ends, len(match[0])])]
+        if not _reads(words):
+            continue
+        start = match.start()
+        # A space comes of the letter before it, so that each character of a view has a place.
+        for end in ends:
+            at = start + end - 1
+            units.append(Unit(at, at + 1, f"{view.text[at]} "))
+        stretches.append(Span(start + added, match.end() + added + len(ends)))
+        added += len(ends)
+    if units:
+        made, _ = view.replaced(units, KIND)
+        yield made.reading(_sentences(made, stretches))
+
+
+def _reads(words: list[str]) -> bool:
+    """Whether the words of a run are words, and not what chance makes of letters."""
+    known = sum(len(word) for word in words if len(word) > 2 and word.lower() in _words()[0])
+    common = {word.lower() for word in words if is_common(word)}
+    return len(common) >= _LEAST_COMMON and known >= _LEAST_SHARE * sum(map(len, words))
+
+
+def _sentences(made: View, stretches: list[Span]) -> list[Span]:
+    """The sentences that hold any of the stretches."""
+    said = made.sentences()
+    return [s for s in said if any(s.start < t.end and t.start < s.end for t in stretches)]
+
+
+def _ends(run: str) -> list[int]:
+    """Where in a run of letters, but at its end, a word ends."""
+    cuts = [match.start() for match in _CASE.finditer(run)]
+    found: list[int] = []
+    for start, end in pairwise([0, *cuts, len(run)]):
+        letters = run[start:end]
+        places = _parts(letters.lower())
+        words = [letters[a:b].lower() for a, b in pairwise([0, *places, len(letters)])]
+        name = letters[0].isupper() and len(letters) <= _LONGEST_NAME
+        if not name or all(word in _words()[0] for word in words):
+            found += [start + place for place in places]
+        found.append(end)
+    return found[:-1]
+
+
+def _parts(letters: str) -> list[int]:
+    """Where one word ends and the next begins, by the least cost of all ways to part letters."""
+    costs, beginnings = _words()
+    size = len(letters)
+    # By place: the least cost of what is before it, with its last letter in a word, and outside.
+    known, unknown = [math.inf] * (size + 1), [math.inf] * (size + 1)
+    known[0] = 0.0
+    began = [0] * (size + 1)  # of the word that ends there
+    outside = [0] * (size + 1)  # of the letters outside of words that end there
+    for place in range(size):
+        here = min(known[place], unknown[place])
+        if known[place] + _UNKNOWN_START <= unknown[place]:
+            unknown[place + 1], outside[place + 1] = (
+                known[place] + _UNKNOWN_START + _UNKNOWN,
+                place,
+            )
+        else:
+            unknown[place + 1], outside[place + 1] = unknown[place] + _UNKNOWN, outside[place]
+        for end in range(place + 1, size + 1):
+            piece = letters[place:end]
+            if piece not in beginnings:
+                break
+            cost = costs.get(piece)
+            if cost is not None and here + cost < known[end]:
+                known[end], began[end] = here + cost, place
+    places: list[int] = []
+    place = size
+    while place > 0:
+        place = began[place] if known[place] <= unknown[place] else outside[place]
+        places.append(place)
+    return places[::-1][1:]
+
+
+@cache
+def _words() -> tuple[dict[str, float], frozenset[str]]:
+    """The cost of each word, rarer ones more, and all that words begin with."""
+    folder = resources.files("guard.policy")
+    counts: Counter[str] = Counter()
+    for name in ("general_prompts.txt", "common_words.txt"):
+        text = (folder / name).read_text(encoding="utf-8")
+        lines = (line for line in text.splitlines() if not line.startswith("#"))
+        counts.update(word for line in lines for word in _WORD.findall(line.lower()))
+    ranked = [word for word, _ in counts.most_common() if len(word) > 2 or word in _SHORT]
+    scale = math.log(len(ranked))
+    costs = {word: math.log((rank + 1) * scale) for rank, word in enumerate(ranked)}
+    begins = frozenset(word[:n] for word in costs for n in range(1, len(word) + 1))
+    return costs, begins
