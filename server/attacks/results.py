@@ -85,10 +85,7 @@ class Result:
         if chance is None:
             return own.counts
         if self.family.judge:
-            return {
-                group: (met - chance.counts.get(group, (0.0, 0))[0], n)
-                for group, (met, n) in own.counts.items()
-            }
+            return _more_right(own, chance)
         less: dict[str, int] = {}
         for item, found in own.found.items():
             group = item.partition("\0")[0]
@@ -102,6 +99,17 @@ class Result:
             return None
         found = share(self.beyond("unguarded"))
         return found.low > 0 if self.family.judge else found.met > 0
+
+
+def _more_right(own: Outcome, chance: Outcome) -> Counts:
+    """How many more questions are chosen right, of those that both were asked, by group."""
+    out: Counts = {}
+    for item, found in own.found.items():
+        if item in chance.found:
+            group = item.partition("\0")[0]
+            met, n = out.get(group, (0.0, 0))
+            out[group] = (met + len(found) - len(chance.found[item]), n + 1)
+    return out
 
 
 def count(family: Family, items: Sequence[Item], held: Mapping[Key, Held]) -> Outcome:

@@ -30,8 +30,15 @@ def result(family: str, **arms: Outcome) -> Result:
 
 
 def of(met: float, n: int = 100, groups: int = 10) -> Outcome:
-    """So much in all, in equal parts of groups."""
-    return Outcome(counts={str(g): (met / groups, n // groups) for g in range(groups)})
+    """So much in all, in equal parts of groups, each question with one thing to find."""
+    right = [at * met // n < (at + 1) * met // n for at in range(n)]
+    return Outcome(
+        counts={str(g): (met / groups, n // groups) for g in range(groups)},
+        found={
+            f"{at % groups}\0{at}": frozenset({"right"} if found else ())
+            for at, found in enumerate(right)
+        },
+    )
 
 
 def test_the_worst_of_all_attempts_and_samples_counts() -> None:
@@ -77,6 +84,14 @@ def test_right_choices_count_beyond_those_of_a_model_that_never_knew() -> None:
     fewer = result("yes_no", guarded=of(20), unguarded=of(30), retain_only=of(30))
     assert fewer.solvable is False
     assert share(fewer.leak).met == pytest.approx(-10)
+
+
+def test_choices_are_compared_on_the_questions_that_both_were_asked() -> None:
+    half = of(50)
+    half.found = dict(list(half.found.items())[:50])
+    made = result("yes_no", guarded=of(100), retain_only=half)
+    assert share(made.leak).n == 50
+    assert share(made.leak).met == 25
 
 
 def test_what_nothing_comes_of_without_the_guard_is_told() -> None:
