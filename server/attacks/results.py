@@ -95,7 +95,7 @@ class Result:
     @property
     def solvable(self) -> bool | None:
         """Whether it gets anything out without the guard; None where that was not asked."""
-        if "unguarded" not in self.arms:
+        if "unguarded" not in self.arms or not self.arms["unguarded"].counts:
             return None
         found = share(self.beyond("unguarded"))
         return found.low > 0 if self.family.judge else found.met > 0
