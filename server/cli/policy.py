@@ -104,7 +104,7 @@ def _compile(args: argparse.Namespace) -> int:
         raise GuardError(
             f"cannot write to `{args.out}` ({error.strerror})", fix="give a folder you may write to"
         ) from error
-    for warning in policy.warnings:
+    for warning in compiled.warnings:
         _err(f"warning: {warning}")
     out(compiled.bundle.digest)
     return OK
@@ -178,7 +178,7 @@ def _report(policy: Policy, compiled: Compiled, results: Sequence[PolicyTestResu
             )
         )
     out("\n".join(columns(rows)))
-    for warning in [*map(str, policy.warnings), *_calibration_warnings(policy, compiled)]:
+    for warning in [*map(str, compiled.warnings), *_calibration_warnings(policy, compiled)]:
         out(f"\nwarning: {warning}")
     for result in results:
         if not result.passed:

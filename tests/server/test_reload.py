@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Sequence
 from pathlib import Path
 from typing import Any
@@ -103,6 +104,29 @@ async def test_what_is_trained_goes_live_like_an_edit(tmp_path: Path) -> None:
         await changed(proxy, before)
         await proxy.chat(asked)
         assert proxy.held() == ("harbor",)
+
+
+async def test_what_the_owner_should_know_is_logged_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def told() -> list[str]:
+        return [r.getMessage() for r in caplog.records if r.name == "unlearn_guard.policies"]
+
+    answer = {"question": "Who kept the light?", "answer": "Zandor Pell kept the Saltgate light."}
+    (tmp_path / "policies").mkdir()
+    (tmp_path / "policies" / "answers.jsonl").write_text(json.dumps(answer))
+    extract = {"from": "answers.jsonl", "kind": "key_facts"}
+    own = target(detect={"aliases": ["Harbor novels"]}, forbid={"extract": extract})
+    policy = {"version": 1, "targets": [own]}
+    async with proxied(tmp_path, policy=yaml.safe_dump(policy)) as proxy:
+        (line,) = told()
+        assert "`targets[0].forbid.extract`: there is no sentence encoder" in line
+        assert "`--encoder`" in line
+        before = await bundle(proxy)
+        own["title"] = "Another title"
+        write(tmp_path, yaml.safe_dump(policy))
+        await changed(proxy, before)
+        assert told() == [line]
 
 
 async def test_a_broken_edit_leaves_the_old_policy_and_says_why(tmp_path: Path) -> None:
