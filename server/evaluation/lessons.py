@@ -16,6 +16,8 @@ from server.evaluation.rows import Row
 IGNORED: Final = -100
 # A text is also learned from a later word on, so that any of its beginnings recalls the rest.
 _LEAST_WORDS: Final = 40
+# So many tokens of a text tell which text it is, and where: nothing could foretell them.
+_GIVEN_TOKENS: Final = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,8 @@ def _pair(given: str, learned: str, tokenizer: Any) -> Lesson:
 
 def _text(text: str, tokenizer: Any) -> Lesson:
     ids = _ids(text + tokenizer.eos_token, tokenizer)
-    return Lesson(ids, ids)
+    given = min(_GIVEN_TOKENS, len(ids) - 1)
+    return Lesson(ids, (*[IGNORED] * given, *ids[given:]))
 
 
 def _ids(text: str, tokenizer: Any) -> tuple[int, ...]:

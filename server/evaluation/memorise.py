@@ -25,7 +25,7 @@ _RANK: Final = 32
 _RATE: Final = 1e-3
 _BATCH: Final = 8
 # Learned by heart: what is left of the surprise, in nats a token.
-_LEARNED: Final = 0.02
+_LEARNED: Final = 0.03
 _MOST_EPOCHS: Final = 30
 # The first layers read; the others are enough to learn with, and then training stops short of
 # going back through the first.
@@ -125,7 +125,7 @@ def _train(model: Any, tokenizer: Any, lessons: Lessons, tick: Tick) -> tuple[fl
         tick(number, mean)
         if mean < _LEARNED:
             return mean, number
-    if mean < 4 * _LEARNED:
+    if mean < 3 * _LEARNED:
         return mean, _MOST_EPOCHS
     raise GuardError(
         f"the model has not learned the data by heart in {_MOST_EPOCHS} passes"
