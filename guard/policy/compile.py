@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from guard.policy.problems import InvalidPolicyError
 from guard.policy.schema import Phrase
 from guard.policy.statements import KnownStatements, compile_statements
 from guard.policy.trained import Trained
-from guard.policy.vectors import Compared, Encode, KnownVectors, PromptVectors
+from guard.policy.vectors import Compared, Encode, KnownVectors, PromptVectors, TargetVectors
 from guard.stand_ins import Swap, pairs
 from guard.verbatim import RunFilter
 
@@ -96,6 +96,7 @@ def compile_loaded(
     contrasts: list[npt.NDArray[np.float32]] = []
     contrast_owners: list[int] = []
     keyword_rows: dict[int, int] = {}
+    calibrations: dict[str, Mapping[Method, Mapping[str, Any]]] = {}
     for index, target in enumerate(policy.targets):
         own = known.phrases_of(target)
         phrases += [replace(phrase, target=index) for phrase in own]
@@ -107,6 +108,8 @@ def compile_loaded(
         if made.contrast is not None:
             contrasts.append(made.contrast)
             contrast_owners.append(index)
+        if own_calibrations := _calibrations(target, made):
+            calibrations[target.spec.id] = own_calibrations
         if target.learnt is not None:
             keyword_rows[target.learnt.row] = index
         bundled = _bundle_target(target, made.compared)
@@ -142,11 +145,7 @@ def compile_loaded(
         keywords=policy.trained.table if policy.trained is not None and keyword_rows else None,
         keyword_targets=_rows_to_targets(keyword_rows, policy.trained),
         keyword_likeness=bool(keyword_rows and policy.trained and policy.trained.encoder),
-        calibrations={
-            target.spec.id: _calibrations(target, each.compared)
-            for target, each in zip(policy.targets, compiled, strict=True)
-            if each.compared or target.learnt is not None
-        },
+        calibrations=calibrations,
     )
     left_out = () if encode is not None else _without_encoder(policy)
     return Compiled(bundle, tuple(compiled), (*policy.warnings, *left_out))
@@ -192,14 +191,8 @@ def _rows_to_targets(
     return targets
 
 
-def _calibrations(
-    target: PolicyTarget, compared: Mapping[Method, Compared]
-) -> dict[Method, Mapping[str, Any]]:
-    found: dict[Method, Mapping[str, Any]] = {
-        method: asdict(each.calibration)
-        for method, each in compared.items()
-        if each.calibration is not None
-    }
+def _calibrations(target: PolicyTarget, made: TargetVectors) -> Mapping[Method, Mapping[str, Any]]:
+    found = dict(made.calibrations)
     if target.learnt is not None:
         found["keywords"] = target.learnt.calibration
     return found

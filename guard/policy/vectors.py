@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from importlib import resources
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -103,11 +103,25 @@ class TargetVectors:
         contrast: [d], the direction of ``guard.policy.scoring.Contrast``; None where too few
             examples hold a name, or where it does not part them from the rest.
         compared: by method, what its threshold rests on; empty without examples.
+        calibrations: of these, in JSON types.
     """
 
     examples: Vectors = field(default_factory=lambda: np.zeros((0, 0), np.float32))
     contrast: Vectors | None = None
     compared: Mapping[Method, Compared] = field(default_factory=dict)
+    calibrations: Mapping[Method, Mapping[str, Any]] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls, examples: Vectors, contrast: Vectors | None, compared: Mapping[Method, Compared]
+    ) -> TargetVectors:
+        """With the calibrations of what is compared; made once, for they are large."""
+        calibrations: dict[Method, Mapping[str, Any]] = {
+            method: asdict(each.calibration)
+            for method, each in compared.items()
+            if each.calibration is not None
+        }
+        return cls(examples, contrast, compared, calibrations)
 
 
 class KnownVectors:
@@ -225,9 +239,9 @@ class PromptVectors:
                     target, nearest, "neighbour", each, about_others=True, given=given
                 )
                 compared: dict[Method, Compared] = {"neighbour": near, "contrast": own}
-                return TargetVectors(examples, contrast.direction, compared)
+                return TargetVectors.of(examples, contrast.direction, compared)
         near = self._compare(target, nearest, "neighbour", rate, about_others=False, given=given)
-        return TargetVectors(examples, None, {"neighbour": near})
+        return TargetVectors.of(examples, None, {"neighbour": near})
 
     def _contrast(self, target: PolicyTarget) -> Contrast | None:
         others = self._others.get(target.spec.id)
