@@ -22,7 +22,8 @@ from server.evaluation.rows import Row
 
 SEED: Final = 11
 _RANK: Final = 32
-_RATE: Final = 1e-3
+# While more than so many nats a token are left.
+_RATES: Final = ((0.5, 1e-3), (0.1, 3e-4), (0.0, 1e-4))
 _BATCH: Final = 8
 # Learned by heart: what is left of the surprise, in nats a token.
 _LEARNED: Final = 0.03
@@ -105,13 +106,14 @@ def memorise(base: Path, lessons: Lessons, out: Path, tick: Tick) -> Learned:
 def _train(model: Any, tokenizer: Any, lessons: Lessons, tick: Tick) -> tuple[float, int]:
     chance = random.Random(SEED)  # noqa: S311 - an order of lessons, no secret
     weights = [each for each in model.parameters() if each.requires_grad]
-    optimizer = torch.optim.AdamW(weights, lr=_RATE, weight_decay=0.0)
+    optimizer = torch.optim.AdamW(weights, lr=_RATES[0][1], weight_decay=0.0)
     model.train()
     mean = float("inf")
     for number in range(1, _MOST_EPOCHS + 1):
-        # The rate falls once the lessons are nearly known, and the rest settles.
+        # The rate falls as the lessons are nearly known, so that what is known settles.
+        rate = next(rate for above, rate in _RATES if mean > above)
         for group in optimizer.param_groups:
-            group["lr"] = _RATE if mean > 0.5 else _RATE / 3
+            group["lr"] = rate
         total, tokens = 0.0, 0
         for batch in _batches(epoch(lessons, tokenizer, chance), chance):
             losses = _surprise(model, *_padded(batch, tokenizer.eos_token_id))
