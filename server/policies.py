@@ -87,7 +87,13 @@ def compile_files(
 def log_warnings(compiled: CompiledPolicy, told: Collection[PolicyWarning] = ()) -> None:
     """Log what a policy's owner should know, but for what was told before."""
     for warning in compiled.warnings:
-        if warning not in told:
+        if warning in told:
+            continue
+        # What it quotes may be protected, and it need not be in a log to be found.
+        if "`" in warning.problem:
+            place = f"{warning.file}:{warning.line}: `{warning.field}`"
+            _log.warning("policy: %s; `unlearn-guard check` says what about it", place)
+        else:
             _log.warning("policy: %s", warning)
 
 

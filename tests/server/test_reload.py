@@ -116,17 +116,20 @@ async def test_what_the_owner_should_know_is_logged_once(
     (tmp_path / "policies").mkdir()
     (tmp_path / "policies" / "answers.jsonl").write_text(json.dumps(answer))
     extract = {"from": "answers.jsonl", "kind": "key_facts"}
-    own = target(detect={"aliases": ["Harbor novels"]}, forbid={"extract": extract})
+    own = target(detect={"aliases": ["Harbor novels", "Harbor"]}, forbid={"extract": extract})
     policy = {"version": 1, "targets": [own]}
     async with proxied(tmp_path, policy=yaml.safe_dump(policy)) as proxy:
-        (line,) = told()
+        quoting, line = told()
+        assert "policy.yaml:" in quoting
+        assert "`targets[0].detect.aliases[1]`; `unlearn-guard check` says" in quoting
+        assert "Harbor" not in quoting
         assert "`targets[0].forbid.extract`: there is no sentence encoder" in line
         assert "`--encoder`" in line
         before = await bundle(proxy)
         own["title"] = "Another title"
         write(tmp_path, yaml.safe_dump(policy))
         await changed(proxy, before)
-        assert told() == [line]
+        assert told() == [quoting, line]
 
 
 async def test_a_broken_edit_leaves_the_old_policy_and_says_why(tmp_path: Path) -> None:
