@@ -18,6 +18,8 @@ from server.evaluation.thresholds import Verdict
 
 JSON_NAME: Final = "report.json"
 HTML_NAME: Final = "report.html"
+# Suites whose figures say what leaks; the others say what it costs, and how it shows.
+_LEAKS: Final = ("tofu", "muse", "copyright", "ununlearning")
 # Answers are shown in the page: whatever they hold, it can neither run nor load.
 _HEAD: Final = """<!doctype html>
 <html lang="en">
@@ -146,7 +148,7 @@ def _side_by_side(sections: Sequence[Section]) -> str:
     for section in sections:
         for own in _by_arm(section.findings).values():
             guarded, unguarded = own.get("guarded"), own.get("unguarded")
-            if guarded is None or unguarded is None or guarded.better != "lower":
+            if guarded is None or unguarded is None or not _is_leak(guarded):
                 continue
             base = own.get("retain_only")
             rows.append(
@@ -160,6 +162,14 @@ def _side_by_side(sections: Sequence[Section]) -> str:
         "<h2>What leaks, unguarded and guarded</h2>\n<table><tr><th></th><th>unguarded</th>"
         "<th>guarded</th><th>retain-only (by chance)</th></tr>\n" + "".join(rows) + "</table>\n"
     )
+
+
+def _is_leak(finding: Finding) -> bool:
+    """Whether a figure is of what is said, and of all forms where there are many."""
+    suite, _, rest = finding.id.partition(".")
+    if suite == "ununlearning" and not rest.startswith("all."):
+        return False
+    return suite in _LEAKS and finding.better == "lower"
 
 
 def _thresholds(verdicts: Sequence[Verdict]) -> str:

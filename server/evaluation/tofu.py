@@ -157,12 +157,11 @@ class Tofu:
             distance = two_samples(own, entities, base, entities, kolmogorov_smirnov, paired=True)
             findings += finding(
                 f"tofu.forget_quality.ks.{arm}",
-                f"distance of the {arm} model's ROUGE from the retain-only model's"
-                " (Kolmogorov-Smirnov)",
+                "distance of its ROUGE on forget from the retain-only model's (Kolmogorov-Smirnov)",
                 "0-1",
                 "lower",
                 distance,
-                f"p = {ks_p(own, base):.2g}, taking every question for independent as TOFU does;"
+                f"{arm}: p = {ks_p(own, base):.2g}, taking every question for independent as TOFU does;"
                 " questions about one author are not, so it is an optimistic p. A bootstrap of a"
                 " distance leans upward: its interval shows spread, not a bound on 0.",
             )

@@ -81,7 +81,10 @@ def test_a_report_is_written_for_machines_and_for_people(data: Path, tmp_path: P
     assert all({"n", "low", "high", "entities"} <= set(figure) for figure in own.values())
     page = (tmp_path / "out" / "report.html").read_text()
     assert "Suppression, not removal" in page
-    assert page.index("What leaks, unguarded and guarded") < page.index("<svg")
+    leaks = page[page.index("What leaks, unguarded and guarded") : page.index("TOFU: what")]
+    assert "key facts said, forget" in leaks
+    assert "seconds a request" not in leaks
+    assert "seconds a request" in page
     assert "<script>" not in page
     assert "&lt;script&gt;" in page
     assert not re.search(r"""(?:src|href)\s*=|url\(|@import""", page)
