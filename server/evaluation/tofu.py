@@ -161,8 +161,8 @@ class Tofu:
                 "0-1",
                 "lower",
                 distance,
-                f"{arm}: p = {ks_p(own, base):.2g}, taking every question for independent as TOFU does;"
-                " questions about one author are not, so it is an optimistic p. A bootstrap of a"
+                f"{arm}: p = {ks_p(own, base):.2g}, taking every question for independent as TOFU"
+                " does; questions about one author are not, so p is too small. A bootstrap of a"
                 " distance leans upward: its interval shows spread, not a bound on 0.",
             )
         chart = shares(
