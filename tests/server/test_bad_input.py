@@ -181,7 +181,8 @@ async def test_unknown_paths_and_methods(proxy: Proxy) -> None:
     assert error_of(answer, 405)["code"] == "method_not_allowed"
     assert "POST" in answer.headers["allow"]
     assert error_of(await proxy.client.get("/docs"), 404)
-    assert error_of(await proxy.client.get("/openapi.json"), 404)
+    # What is served is made from the wire's models, not by FastAPI from its routes.
+    assert (await proxy.client.get("/openapi.json")).json()["info"]["title"] == "unlearn-guard"
 
 
 async def test_the_upstream_is_down(tmp_path: Path) -> None:
