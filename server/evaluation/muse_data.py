@@ -19,7 +19,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from guard.errors import GuardError
-from server.evaluation.reading import Passage
+from server.evaluation.reading import Passage, read_text
 from server.evaluation.rows import Row
 
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -151,23 +151,13 @@ class _Reader:
                 found[int(match[1])] = [entry.text for entry in entries]
             elif match:
                 self.read.append(f"{kind}/{file.name}")
-                found[int(match[1])] = [_read(file)]
+                found[int(match[1])] = [read_text(file)]
         return [found[number] for number in sorted(found)]
-
-
-def _read(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise GuardError(
-            f"`{file}` cannot be read as text ({type(error).__name__})",
-            fix="check its permissions; it must be UTF-8",
-        ) from error
 
 
 def _array(file: Path) -> list[Any]:
     try:
-        found = json.loads(_read(file))
+        found = json.loads(read_text(file))
     except ValueError as error:
         raise GuardError(f"`{file}` is not JSON ({error})", fix="give MUSE's own file") from error
     if not isinstance(found, list) or not found:

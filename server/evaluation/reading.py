@@ -156,7 +156,7 @@ def read_passages(
     """
     found = []
     for file in files:
-        words = _text(file).split()
+        words = read_text(file).split()
         step = prompt_words + gold_words
         starts = range(0, max(1, len(words) - step + 1), step)
         if len(words) < prompt_words + 20:
@@ -176,7 +176,12 @@ def read_passages(
     return found
 
 
-def _text(file: Path) -> str:
+def read_text(file: Path) -> str:
+    """A file as text.
+
+    Raises:
+        GuardError: it cannot be read as UTF-8.
+    """
     try:
         return file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -188,7 +193,7 @@ def _text(file: Path) -> str:
 
 def _lines(file: Path, model: type[_Model]) -> Iterator[_Model]:
     empty = True
-    for number, line in enumerate(_text(file).split("\n"), 1):
+    for number, line in enumerate(read_text(file).split("\n"), 1):
         if not line.strip():
             continue
         empty = False
