@@ -128,7 +128,7 @@ def measure(options: Options) -> Measured:
                     rates[name].append(_rate(engine, extra, name))
         with _engine(folder, bundles, key, (), stack.BAD_WORDS_ENVIRON) as engine:
             _rate(engine, nothing_more, f"{label}, never one, warm-up")
-            never += [_rate(engine, nothing_more, "never one") for _ in range(ROUNDS)]
+            never += [_rate(engine, nothing_more, "never one") for _ in range(rounds)]
     ratios = {
         name: ratio(rates[name], rates[WITHOUT])
         for name in ("flagged", "unflagged", "idle", "bad_words")
