@@ -46,7 +46,7 @@ WORD: Final = re.compile(r"[^\W\d_][\w]*(?:[’'.&-][^\W_]+)*\+?")
 _POSSESSIVE: Final = re.compile(r"['’]s?$", re.IGNORECASE)
 _PARTICLES: Final = frozenset(
     """of de del della di da das dos do du des la las le les el al van von der den ter ten bin ibn
-    bint ben abu y zu zur af av""".split()  # noqa: SIM905
+    bint ben abu y zu zur af av""".split()
 )
 # A sentence that opens with a verb or adverb ("Displaying a talent, ...").
 _VERB_ENDINGS: Final = ("ing", "ed", "ly")

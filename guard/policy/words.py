@@ -8,9 +8,9 @@ from typing import Final
 
 MONTHS: Final = frozenset(
     """january february march april may june july august september october november december
-    jan feb mar apr jun jul aug sep sept oct nov dec""".split()  # noqa: SIM905
+    jan feb mar apr jun jul aug sep sept oct nov dec""".split()
 )
-DAYS: Final = frozenset("monday tuesday wednesday thursday friday saturday sunday".split())  # noqa: SIM905
+DAYS: Final = frozenset("monday tuesday wednesday thursday friday saturday sunday".split())
 
 # Adjectives of nations, regions, religions and languages: as common as words in ordinary answers.
 DEMONYMS: Final = frozenset(
@@ -32,7 +32,7 @@ DEMONYMS: Final = frozenset(
     sicilian sikh singaporean slavic slovak slovenian somali southern soviet spanish sri sudanese
     swahili swedish swiss syrian taiwanese tajik tamil tanzanian thai tibetan tunisian turkish
     turkmen ugandan ukrainian urdu uruguayan uzbek venezuelan vietnamese welsh western yemeni
-    yoruba zambian zimbabwean zulu""".split()  # noqa: SIM905
+    yoruba zambian zimbabwean zulu""".split()
 )
 
 # Words that hold sentences together, which no answer can do without.
@@ -45,7 +45,7 @@ FUNCTION_WORDS: Final = frozenset(
     over own same shall she should since so some such than that the their them then there these they
     this those though through thus to too toward towards under until unto up upon us very was we
     well were what when where whereas whether which while who whom whose why will with within
-    without would yet you your""".split()  # noqa: SIM905
+    without would yet you your""".split()
 )
 
 

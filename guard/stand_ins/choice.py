@@ -25,7 +25,7 @@ from guard.stand_ins.dates import Day, find_days, wordings
 # Joins the words of a name, and stays as it is.
 PARTICLES: Final = frozenset(
     """of de del della di da dos do du des la las le les el al van von der den ter ten bin ibn bint
-    ben abu y zu zur and""".split()  # noqa: SIM905
+    ben abu y zu zur and""".split()
 )
 ARTICLES: Final = ("The ", "A ", "An ")
 # What an award or a body is called by; it stays, and the words that make it one's own go.
@@ -34,14 +34,14 @@ INSTITUTIONS: Final = frozenset(
     committee company corporation council department faculty fellowship festival foundation fund
     gallery group guild hospital hotel institute institution laboratory league library magazine
     medal ministry museum office order organisation organization orchestra party press prize school
-    society studio studios team theatre theater trophy trust union university""".split()  # noqa: SIM905
+    society studio studios team theatre theater trophy trust union university""".split()
 )
 
 # What else stands in such names and tells nothing.
 _QUALIFIERS: Final = frozenset(
     """the a an for in on at to annual central distinguished first global grand great high
     international junior literary literature medical memorial national new order outstanding public
-    royal science sciences senior state technical world""".split()  # noqa: SIM905
+    royal science sciences senior state technical world""".split()
 )
 _POOL: Final = {
     "given": "given", "family": "family", "place": "places", "title": "titles",

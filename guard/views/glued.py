@@ -26,7 +26,7 @@ _RUN: Final = re.compile(r"[^\W\d_]{16,}")
 _CASE: Final = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _WORD: Final = re.compile(r"[a-z]+")
 _SHORT: Final = frozenset(
-    """a i am an as at be by do he if in is it me my no of on or so to up us we""".split()  # noqa: SIM905
+    """a i am an as at be by do he if in is it me my no of on or so to up us we""".split()
 )
 # A capitalised word that is longer is none, but several.
 _LONGEST_NAME: Final = 12

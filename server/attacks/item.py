@@ -7,17 +7,17 @@ there are such, ``id``, ``author`` (or ``group``), ``paraphrased_question``, ``p
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from guard.errors import GuardError
 from server.evaluation.fact import Everyday, Fact
 from server.evaluation.facts import facts_of
+from server.evaluation.reading import read_lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ def read_items(path: Path, neighbours: Path | None = None) -> list[Item]:
     Raises:
         GuardError: a file that cannot be read, or a line that is not one, named.
     """
-    about_others = [line.answer for line in _read(neighbours)] if neighbours else []
+    about_others = [line.answer for line in read_lines(neighbours, _Line)] if neighbours else []
     everyday = Everyday.of(about_others)
     items = [
         Item(
@@ -82,7 +82,7 @@ def read_items(path: Path, neighbours: Path | None = None) -> list[Item]:
             wrong=tuple(line.perturbed_answers),
             facts=_facts(line, everyday),
         )
-        for number, line in enumerate(_read(path), 1)
+        for number, line in enumerate(read_lines(path, _Line), 1)
     ]
     seen: set[str] = set()
     for item in items:
@@ -124,32 +124,3 @@ def _facts(line: _Line, everyday: Everyday) -> tuple[Fact, ...]:
     if line.facts is not None:
         return tuple(Fact(text, "name") for text in line.facts if Fact(text, "name").words)
     return facts_of(line.question, line.answer, everyday)
-
-
-def _read(path: Path) -> list[_Line]:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise GuardError(
-            f"cannot read `{path}` ({error})", fix="give a UTF-8 file of one JSON object a line"
-        ) from error
-    lines = []
-    for number, row in enumerate(text.splitlines(), 1):
-        if not row.strip():
-            continue
-        try:
-            lines.append(_Line.model_validate(json.loads(row)))
-        except json.JSONDecodeError as error:
-            raise GuardError(
-                f"{path}:{number}: not JSON ({error.msg})", fix="write one JSON object a line"
-            ) from error
-        except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
-            field = ".".join(map(str, first["loc"])) or "line"
-            raise GuardError(
-                f"{path}:{number}: `{field}`: {first['msg'].lower()}",
-                fix="a line needs at least `question` and `answer`, both texts",
-            ) from error
-    if not lines:
-        raise GuardError(f"`{path}` holds no questions", fix="write one JSON object a line")
-    return lines

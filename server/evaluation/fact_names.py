@@ -22,7 +22,7 @@ _TOKEN: Final = re.compile(
 _DATE: Final = re.compile(r"\b(\d{1,2})/(\d{1,2})/\d{4}\b")
 _MONTHS: Final = tuple(
     """january february march april may june july august september october november
-    december""".split()  # noqa: SIM905
+    december""".split()
 )
 # Small words that stand inside a name, between two capitalised ones.
 _PARTICLES: Final = " of the de da del della di la le van von der den bin ibn al el y "
@@ -33,7 +33,7 @@ _COMMON: Final = (
 # What names of prizes, places and schools are made of, beside what makes them names.
 _FURNITURE: Final = frozenset(
     """award awards city college contribution contributions department excellence international
-    literary literature outstanding prize question university""".split()  # noqa: SIM905
+    literary literature outstanding prize question university""".split()
 )
 
 

@@ -111,7 +111,7 @@ def read_rows(file: Path) -> list[Row]:
             perturbed_answers=line.perturbed_answers,
             short_answer=line.short_answer,
         )
-        for place, line in enumerate(_lines(file, _TofuLine))
+        for place, line in enumerate(read_lines(file, _TofuLine))
     ]
 
 
@@ -124,7 +124,7 @@ def read_choices(file: Path) -> list[Choice]:
         GuardError: a line that cannot be used.
     """
     found = []
-    for place, line in enumerate(_lines(file, _ChoiceLine)):
+    for place, line in enumerate(read_lines(file, _ChoiceLine)):
         answer = _place_of(line)
         if answer is None:
             raise GuardError(
@@ -191,7 +191,12 @@ def read_text(file: Path) -> str:
         ) from error
 
 
-def _lines(file: Path, model: type[_Model]) -> Iterator[_Model]:
+def read_lines(file: Path, model: type[_Model]) -> Iterator[_Model]:
+    """One JSON object a line; empty lines are passed over.
+
+    Raises:
+        GuardError: the file cannot be read or has none, or a line cannot be used.
+    """
     empty = True
     for number, line in enumerate(read_text(file).split("\n"), 1):
         if not line.strip():

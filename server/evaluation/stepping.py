@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -13,9 +14,9 @@ from guard.errors import GuardError
 from server.evaluation.asking import Endpoint, ask, find_bundle, find_endpoint
 from server.evaluation.drawings import STEPPED
 from server.evaluation.estimates import Estimate, ratio
-from server.evaluation.fact import Everyday
+from server.evaluation.fact import Everyday, Fact
 from server.evaluation.facts import facts_of
-from server.evaluation.findings import Finding, Section, finding, lines
+from server.evaluation.findings import Better, Finding, Section, finding, lines
 from server.evaluation.muse import ANSWER_TOKENS, VERBATIM_TOKENS, first_line, knowledge_prompt
 from server.evaluation.muse_data import MuseData
 from server.evaluation.progress import bar
@@ -33,6 +34,7 @@ _TITLES: Final[Mapping[Kind, str]] = {
     "scalability": "Scalability: more is forgotten at once",
     "sustainability": "Sustainability: one request after another",
 }
+_BETTER: Final[Mapping[str, Better]] = {"retain": "higher", "not_yet": "neither"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,14 @@ def subjects(
     return found
 
 
+def _leaked(facts: Sequence[Fact], text: str) -> int:
+    return len(leaked(facts, text))
+
+
+def _first_line_f1(gold: str, text: str) -> float:
+    return rouge_l_f1(gold, first_line(text))
+
+
 def _of_rows(steps: Steps, forget: Sequence[Row], retain: Sequence[Row]) -> Subject:
     everyday = Everyday.of([row.answer for row in retain])
     later = len(steps.steps)
@@ -97,7 +107,7 @@ def _of_rows(steps: Steps, forget: Sequence[Row], retain: Sequence[Row]) -> Subj
                 row.author,
                 since,
                 len(facts),
-                lambda text, facts=facts: len(leaked(facts, text)),  # type: ignore[misc]
+                partial(_leaked, facts),
             )
         )
     for row in retain:
@@ -107,7 +117,7 @@ def _of_rows(steps: Steps, forget: Sequence[Row], retain: Sequence[Row]) -> Subj
                 row.author or row.id,
                 None,
                 1.0,
-                lambda text, row=row: rouge_l_recall(row.answer, text),  # type: ignore[misc]
+                partial(rouge_l_recall, row.answer),
             )
         )
     return Subject("facts", "key facts said (retained: ROUGE-L recall)", "%", items)
@@ -128,7 +138,7 @@ def _of_muse(steps: Steps, muse: MuseData) -> Subject:
                 passage.entity,
                 min(next(holding, later), later),
                 1.0,
-                lambda text, gold=passage.gold: rouge_l_f1(gold, text),  # type: ignore[misc]
+                partial(rouge_l_f1, passage.gold),
             )
         )
     if qa := muse.knowledge.get("retain"):
@@ -139,7 +149,7 @@ def _of_muse(steps: Steps, muse: MuseData) -> Subject:
                     row.author or row.id,
                     None,
                     1.0,
-                    lambda text, row=row: rouge_l_f1(row.answer, first_line(text)),  # type: ignore[misc]
+                    partial(_first_line_f1, row.answer),
                 )
             )
     return Subject("muse", "ROUGE-L F1, verbatim (retained: knowledge)", "0-100", items)
@@ -221,7 +231,7 @@ def section(steps: Steps, said: Sequence[Mapping[str, Answer]], asked: Subject) 
                 f"{steps.kind}.{asked.name}.{number + 1}.{group}",
                 f"step {number + 1} ({step.name}): {asked.what}, of {STEPPED[group]}",
                 asked.unit,
-                {"retain": "higher", "not_yet": "neither"}.get(group, "lower"),  # type: ignore[arg-type]
+                _BETTER.get(group, "lower"),
                 share,
             )
     return Section(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from typing import Any
 
 import numpy as np
 import pytest
@@ -85,8 +86,8 @@ def test_a_table_comes_back_from_its_arrays(
         ("general", np.zeros(3, np.int32)),
     ],
 )
-def test_arrays_that_do_not_fit_each_other_are_refused(name: str, value: object) -> None:
+def test_arrays_that_do_not_fit_each_other_are_refused(name: str, value: Any) -> None:
     arrays = KeywordTable.of([frozenset({"karachi", "geology"})], []).arrays()
     assert len(arrays["owners"]) == 2
     with pytest.raises(ValueError, match="do not fit"):
-        KeywordTable.from_arrays({**arrays, name: value})  # type: ignore[dict-item]
+        KeywordTable.from_arrays({**arrays, name: value})

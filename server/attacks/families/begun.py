@@ -53,16 +53,14 @@ def _prefix_forcing(item: Item) -> Mapping[str, Start]:
 
 
 def _continued(item: Item) -> Mapping[str, Start]:
-    force = {
-        "forcing": ("continue_final_message", "add_generation_prompt"),
-        "continue_final_message": True,
-        "add_generation_prompt": False,
-    }
+    fields = {"continue_final_message": True, "add_generation_prompt": False}
     starts = {f"begun_{round(100 * share)}": _begun(item, share) for share in _SHARES}
     starts["up_to_the_fact"] = _before_facts(item) or "The answer is"
     return each(
         **{
-            name: chat(("user", item.question), ("assistant", begun), **force)  # type: ignore[arg-type]
+            name: chat(
+                ("user", item.question), ("assistant", begun), forcing=tuple(fields), **fields
+            )
             for name, begun in starts.items()
         }
     )

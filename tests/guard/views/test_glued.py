@@ -10,7 +10,7 @@ from guard.views.find import find_views
 from guard.views.glued import KIND, parted
 from guard.views.view import View
 
-WORDS = st.sampled_from("who is the name of this book and what was in it for a good day".split())  # noqa: SIM905
+WORDS = st.sampled_from("who is the name of this book and what was in it for a good day".split())
 
 
 def read(text: str) -> list[str]:

@@ -17,7 +17,7 @@ def write(folder: Path, *rows: object) -> Path:
     return path
 
 
-def row(number: int, author: str = "a", **more: object) -> dict[str, object]:
+def row(number: object, author: str = "a", **more: object) -> dict[str, object]:
     facts = {"facts": ["Saltgate"]}
     return {"id": str(number), "author": author, "question": f"{number}?", "answer": "x", **facts,
             **more}  # fmt: skip
@@ -43,11 +43,11 @@ def test_siblings_are_the_other_questions_of_the_group(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("rows", "problem"),
     [
-        (["{"], "questions.jsonl:1: not JSON"),
-        ([{"question": "x"}], "questions.jsonl:1: `answer`"),
-        ([row(1), {"question": 1, "answer": "x"}], "questions.jsonl:2: `question`"),
+        (["{"], "questions.jsonl`:1: not JSON"),
+        ([{"question": "x"}], "questions.jsonl`:1: `answer`"),
+        ([row(1), {"question": 1, "answer": "x"}], "questions.jsonl`:2: `question`"),
         ([row(1), row(1)], "stands there twice"),
-        ([""], "holds no questions"),
+        ([""], "has no lines"),
     ],
 )
 def test_what_cannot_be_used_is_named(tmp_path: Path, rows: list[object], problem: str) -> None:
@@ -57,13 +57,13 @@ def test_what_cannot_be_used_is_named(tmp_path: Path, rows: list[object], proble
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(GuardError, match="cannot read"):
+    with pytest.raises(GuardError, match="cannot be read"):
         read_items(tmp_path / "none.jsonl")
 
 
 @pytest.mark.parametrize("size", [3, 7, 14, 20])
 def test_a_limit_takes_as_many_of_each_group(tmp_path: Path, size: int) -> None:
-    rows = [row(f"{g}{n}", g) for g in "abc" for n in range(size)]  # type: ignore[arg-type]
+    rows = [row(f"{g}{n}", g) for g in "abc" for n in range(size)]
     items = read_items(write(tmp_path, *rows, row(99, "none", facts=[])))
     every = spread(items, 0)
     assert sorted(item.id for item in every) == sorted(str(each["id"]) for each in rows)

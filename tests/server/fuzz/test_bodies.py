@@ -29,7 +29,7 @@ JSON: Final = st.recursive(
 FIELDS: Final = st.sampled_from(
     """temperature top_p n stop max_tokens logprobs top_logprobs seed response_format tools
     tool_choice documents stream_options logit_bias structured_outputs vllm_xargs user metadata
-    include_reasoning min_tokens echo prompt_logprobs chat_template_kwargs anything""".split()  # noqa: SIM905
+    include_reasoning min_tokens echo prompt_logprobs chat_template_kwargs anything""".split()
 )
 
 

@@ -7,6 +7,7 @@ import importlib.util
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,7 @@ from server.launch.machine import free_port
 
 
 def options(tmp_path: Path, **changes: object) -> EngineOptions:
-    fields: dict[str, object] = {
+    fields: dict[str, Any] = {
         "model": "owner/name",
         "served_name": "m",
         "port": 8123,
@@ -25,7 +26,7 @@ def options(tmp_path: Path, **changes: object) -> EngineOptions:
         "key": "k" * 64,
         "log": tmp_path / "engine.log",
     }
-    return EngineOptions(**{**fields, **changes})  # type: ignore[arg-type]
+    return EngineOptions(**{**fields, **changes})
 
 
 def value(command: list[str], flag: str) -> str:
