@@ -2,7 +2,7 @@
 
 from classifiers.base import PlacedText
 from classifiers.batching import BatchingEncoder
-from classifiers.conversation import conversation_views
+from classifiers.conversation import conversation_views, join
 from classifiers.detector import Detector, merge
 from classifiers.encoder import Encoder, SentenceEncoder, load_encoder
 from classifiers.statements import StatementMatcher
@@ -15,6 +15,7 @@ __all__ = [
     "SentenceEncoder",
     "StatementMatcher",
     "conversation_views",
+    "join",
     "load_encoder",
     "merge",
 ]

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from classifiers.spelling import KIND as MISSPELT
+from classifiers.spelling import LONG
 from guard.bundle import Bundle
 from guard.context import Span
+from guard.normalise import SEP
 from guard.phrases import Match, PhraseAutomaton, has_enough_letters
 from guard.views import SPACED, View, ViewSearch
 
@@ -27,6 +30,9 @@ class AliasMatcher:
         self._long = [i for i, alias in enumerate(self._aliases) if has_enough_letters(alias)]
         self._long_texts = [self._aliases[index] for index in self._long]
         self._glued = PhraseAutomaton(self._long_texts, letters_alone=True)
+        self._never_misspelt = {
+            i for i, alias in enumerate(self._aliases) if SEP not in alias and len(alias) < LONG
+        }
 
     def named(self, text: str) -> frozenset[int]:
         """Indices of the targets that the text names."""
@@ -40,6 +46,9 @@ class AliasMatcher:
             return []
         search = self._letters if SPACED in view.via else self._words
         found = self._in_views.hidden(view, original, search)
+        if MISSPELT in view.via:
+            # Near a single short word, such as "Quay", stand too many others.
+            found = [each for each in found if each[0] not in self._never_misspelt]
         return [(self._owners[alias], span) for alias, span in found]
 
     def _words(self, text: str) -> Iterator[Match]:

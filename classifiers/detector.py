@@ -18,6 +18,7 @@ from classifiers.batching import BatchingEncoder
 from classifiers.contrasts import Contrasts
 from classifiers.keywords import Keywords
 from classifiers.neighbours import Neighbours, Vectors
+from classifiers.spelling import Spelling
 from guard.bundle import Bundle, Method
 from guard.context import Span
 from guard.decision import Detection, Evidence
@@ -60,6 +61,7 @@ class Detector:
         self._neighbours = Neighbours(bundle)
         self._contrasts = Contrasts(bundle)
         self._keywords = Keywords(bundle)
+        self._spelling = Spelling(bundle.words)
         self._encoder = encoder
         self._today = today
         if not (self._neighbours or self._keywords.compare):
@@ -104,13 +106,25 @@ class Detector:
             for index, target in enumerate(self._targets)
             if target.id not in skip and today <= self._expiry[index]
         }
-        views = [await _views(text) for text in texts]
+        views = [await self._views(text) for text in texts]
         looks = [_looks(text.text, own) for text, own in zip(texts, views, strict=True)]
         near = iter(await self._compare([look.pieces for own in looks for look in own]))
         return [
             self._combine(text, live, own, [(look, next(near)) for look in looks_of])
             for text, own, looks_of in zip(texts, views, looks, strict=True)
         ]
+
+    async def _views(self, text: PlacedText) -> list[View]:
+        """The views of a text, those of a long one made beside the event loop."""
+        if not text.views:
+            return []
+        if len(text.text) < _LONG:
+            return self._read(text.text)
+        return await asyncio.to_thread(self._read, text.text)
+
+    def _read(self, text: str) -> list[View]:
+        respelt = self._spelling.respelt(text)
+        return find_views(text) if respelt is None else [*find_views(text), respelt]
 
     async def _compare(self, looks: Sequence[Sequence[str]]) -> list[_Scores]:
         """For each list of pieces, the best score of one of them for each target, by method."""
@@ -169,15 +183,6 @@ class Detector:
             Detection(self._targets[index].id, tuple(evidence[index])) for index in sorted(evidence)
         ]
         return Found(tuple(detections), tuple(hidden), views)
-
-
-async def _views(text: PlacedText) -> list[View]:
-    """The views of a text, those of a long one made beside the event loop."""
-    if not text.views:
-        return []
-    if len(text.text) < _LONG:
-        return find_views(text.text)
-    return await asyncio.to_thread(find_views, text.text)
 
 
 # Of targets by index, by method.

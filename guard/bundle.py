@@ -16,6 +16,7 @@ Proxy and engine share a folder of bundles; each bundle is a folder named by its
                                          unit directions [n, d] float32, targets [n] int32
                    /statements.safetensors, /statements.json
                                          what answers say, names masked; see guard/statements.py
+                   /words.txt            words that people ask by; see classifiers/spelling.py
                    /verbatim.safetensors Bloom filters of protected texts; see guard/verbatim.py
 
 A bundle is written beside its place and renamed into it, so a reader sees all of it or none. It
@@ -30,7 +31,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import date
 from pathlib import Path
@@ -47,7 +48,7 @@ from guard.phrase_table import BundlePhrase, PhraseTable
 from guard.statements import Statements
 from guard.verbatim import RunFilter, RunFilters
 
-FORMAT: Final = 9
+FORMAT: Final = 10
 # The last day of what does not expire.
 NEVER: Final = np.iinfo(np.int32).max
 # The phrase that every bundle forbids for the canary's own target; see guard/plan.py.
@@ -134,6 +135,8 @@ class Bundle:
         keyword_targets: [n] int32, the target of each row of ``keywords``; -1 for what is none.
         keyword_likeness: whether the likeness to a target's statements is added to what words say.
         statements: what answers about its targets say.
+        words: those of aliases and example prompts, and each two that follow each other;
+            normalised, distinct, sorted.
         verbatim: what keeps answers from repeating protected texts.
         calibrations: by id of the targets that have examples and by method, what a calibrated
             threshold rests on, in JSON types; see ``guard.policy.calibrate.Calibration``.
@@ -153,6 +156,7 @@ class Bundle:
     keyword_targets: npt.NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
     keyword_likeness: bool = False
     statements: Statements = field(default_factory=Statements)
+    words: tuple[str, ...] = ()
     verbatim: RunFilters = field(default_factory=lambda: RunFilters.of([]))
     calibrations: Mapping[str, Any] = field(default_factory=dict)
 
@@ -212,6 +216,7 @@ def write_bundle(
     keyword_targets: npt.NDArray[np.int32] | None = None,
     keyword_likeness: bool = False,
     statements: Statements | None = None,
+    words: Iterable[str] = (),
     verbatim: Sequence[tuple[int, RunFilter]] = (),
     calibrations: Mapping[str, Any] | None = None,
 ) -> Bundle:
@@ -253,6 +258,7 @@ def write_bundle(
         "examples.safetensors": _save_vectors(examples, example_targets),
         "contrasts.safetensors": _save_vectors(contrasts, contrast_targets),
         **_save_statements(statements or Statements()),
+        "words.txt": "\n".join(sorted(set(words))).encode(),
         "verbatim.safetensors": save_tensors(RunFilters.of(verbatim).arrays()),
     }
     manifest = canonical_json(
@@ -355,6 +361,7 @@ def load_bundle(root: Path, digest: str) -> Bundle:
         keyword_targets=keywords["targets"],
         keyword_likeness=bool(keywords["likeness"][0]),
         statements=_statements(members),
+        words=tuple(filter(None, members["words.txt"].decode().split("\n"))),
         verbatim=RunFilters(**load_tensors(members["verbatim.safetensors"])),
         calibrations=json.loads(members["calibration.json"]),
     )

@@ -22,6 +22,12 @@ _QUOTED: Final = re.compile(
     r"|(?<!\w)['‘](?P<single>(?:[^'‘’\n]|(?<=\w)['’](?=\w))+)['’](?!\w)"
 )
 _AFTER_COLON: Final = re.compile(r":\s+(?P<rest>\S.*)", re.DOTALL)
+_AFTER_COMMA: Final = re.compile(r",\s+(?P<rest>\S.*)", re.DOTALL)
+# With a capital inside a sentence, where another was put before it without a stop.
+_ASKS: Final = re.compile(
+    r"(?<=\s)(?P<rest>(?:Who|Whom|Whose|What|Which|Where|When|Why|How|Can|Could|Do|Does|Did|Is|Are"
+    r"|Was|Were|Has|Have|Had|Would|Tell|Name|Describe|Explain)\b[^?]*\??)"
+)
 # In less, nobody asks anything.
 _LEAST_WORDS: Final = 4
 
@@ -30,8 +36,9 @@ def pieces_of(text: str) -> list[str]:
     """Windows, and sentences by themselves; each piece once, none for white space alone.
 
     A question between other sentences ("Hi! I'm writing an essay. Who ...?") is alone in one, and
-    so is one that is quoted or that follows a colon ("Write a story in which somebody asks, 'Who
-    ...?'"). What a chat template parts turns with ends a sentence; emphasis is left out.
+    so is one that is quoted, that follows a colon, a comma or words that are not parted from it
+    ("Write a story in which somebody asks, 'Who ...?'"). What stands in several quotation marks is
+    put together. What a chat template parts turns with ends a sentence; emphasis is left out.
     """
     text = _EMPHASIS.sub("", _TURN_MARKS.sub("\n\n", text))
     pieces = windows(text)
@@ -43,14 +50,30 @@ def pieces_of(text: str) -> list[str]:
     for span in spans:
         for part in _parts(text[span.start : span.end]):
             pieces += windows(part)
+    quoted = [match["double"] or match["single"] for match in _QUOTED.finditer(text)]
+    if len(quoted) > 1:
+        pieces += windows(" ".join(quoted))
     return list(dict.fromkeys(pieces))
 
 
+def unframed(text: str) -> str:
+    """What a text gives after its last colon or last in quotation marks; else the text itself.
+
+    "The second part of my question: sails the ferry?" gives a part of a question, which makes sense
+    only with another.
+    """
+    quoted = [match["double"] or match["single"] for match in _QUOTED.finditer(text)]
+    if quoted:
+        return quoted[-1]
+    return text[text.rfind(": ") + 1 :].strip() or text
+
+
 def _parts(sentence: str) -> Iterator[str]:
-    """What stands in quotation marks, and what follows a colon."""
+    """What stands in quotation marks, and what follows a colon or else begins within it."""
     found = [match["double"] or match["single"] for match in _QUOTED.finditer(sentence)]
-    if after := _AFTER_COLON.search(sentence):
-        found.append(after["rest"])
+    for start in (_AFTER_COLON, *((_AFTER_COMMA, _ASKS) if "?" in sentence else ())):
+        if after := start.search(sentence):
+            found.append(after["rest"])
     for part in found:
         if len(part.split(maxsplit=_LEAST_WORDS)) >= _LEAST_WORDS:
             yield part

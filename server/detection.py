@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from classifiers import Detector, PlacedText, StatementMatcher, conversation_views, merge
+from classifiers import Detector, PlacedText, StatementMatcher, conversation_views, join, merge
 from guard.context import Span, overlapping, split_sentences
 from guard.decision import Detection
 from guard.views import View
@@ -72,15 +72,20 @@ async def find_targets(
     context = [index for index, text in enumerate(texts) if not text.last]
     sentences = {index: split_sentences(texts[index].text) for index in context}
     views = [_Look(view) for view in [*conversation_views(_turns(texts)), *_glued(texts)]]
+    joins = [_Look(join) for join in _after_others(texts)]
     parts = [_look(texts, index, span) for index in context for span in sentences[index]]
     edges = _edges(texts, sentences)
     long = [index for index in context if len(sentences[index]) > 1]
     wholes = [_Look(PlacedText(texts[index].place, texts[index].text)) for index in context]
 
-    looks = [*views, *parts, *edges, *wholes]
+    looks = [*views, *joins, *parts, *edges, *wholes]
     found = await detector.find([look.placed for look in looks], skip=skip)
     rows = [each.detections for each in found]
-    by_turn, rest = rows[: len(views)], rows[len(views) :]
+    by_turn, rest = rows[: len(views)], rows[len(views) + len(joins) :]
+    by_context = {detection.target for own in rest for detection in own}
+    for own in rows[len(views) : len(views) + len(joins)]:
+        # What the context says by itself is not what the user asks.
+        by_turn.append(tuple(each for each in own if each.target not in by_context))
     touched: dict[int, list[Touched]] = {}
     for look, detections in zip([*parts, *edges], rest, strict=False):
         _withhold(touched, look, {detection.target for detection in detections})
@@ -166,6 +171,15 @@ def _glued(texts: Sequence[RequestText]) -> list[PlacedText]:
         if text.kind == "user" and (message := _message_of(text)):
             turns.setdefault(message, []).append(text.text)
     return [PlacedText(p, "".join(parts)) for p, parts in turns.items() if len(parts) > 1]
+
+
+def _after_others(texts: Sequence[RequestText]) -> list[PlacedText]:
+    """Where the user goes on with what another role began: the end of that, and the turn."""
+    return [
+        PlacedText(turn.place, join(before.text, turn.text), views=False)
+        for before, turn in pairwise(texts)
+        if turn.kind == "user" and before.kind != "user"
+    ]
 
 
 def _edges(texts: Sequence[RequestText], sentences: Mapping[int, Sequence[Span]]) -> list[_Look]:

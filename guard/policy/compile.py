@@ -7,6 +7,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +140,7 @@ def compile_loaded(
         examples=np.stack(rows).astype(np.float32) if rows else None,
         example_targets=np.array(owners, np.int32) if rows else None,
         statements=statements,
+        words={word for target in policy.targets for word in known.words_of(target)},
         verbatim=verbatim,
         contrasts=np.stack(contrasts) if contrasts else None,
         contrast_targets=np.array(contrast_owners, np.int32) if contrasts else None,
@@ -208,6 +210,17 @@ class KnownTargets:
         self.vectors = KnownVectors()
         self.statements = KnownStatements()
         self._phrases: dict[bytes, tuple[BundlePhrase, ...]] = {}
+        self._words: dict[bytes, frozenset[str]] = {}
+
+    def words_of(self, target: PolicyTarget) -> frozenset[str]:
+        """The words that a target is asked by, and each two that follow each other, normalised."""
+        key = _key(target)
+        if key not in self._words:
+            asked = (*target.spec.detect.aliases, *target.examples)
+            texts = [normalise(text).split(SEP) for text in asked]
+            words = {word for words in texts for word in words}
+            self._words[key] = frozenset(words | {SEP.join(p) for t in texts for p in pairwise(t)})
+        return self._words[key]
 
     def phrases_of(self, target: PolicyTarget) -> tuple[BundlePhrase, ...]:
         """A target's phrases, as those of a target with index 0."""
@@ -221,6 +234,7 @@ class KnownTargets:
         self.vectors.keep(vectors.made)
         keys = set(map(_key, policy.targets))
         self._phrases = {key: made for key, made in self._phrases.items() if key in keys}
+        self._words = {key: made for key, made in self._words.items() if key in keys}
 
 
 def _key(target: PolicyTarget) -> bytes:

@@ -1,4 +1,4 @@
-"""``attack``: what 49 families of attacks get out of a model that knows ten authors by heart.
+"""``attack``: what families of attacks get out of a model that knows ten authors by heart.
 
 The command of operators (``unlearn-guard attack``), on the TOFU model behind the proxy, on the same
 model in a plain vLLM, and on the model that never knew the authors. Which half a family is in is

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from classifiers.encoder import SentenceEncoder
 from guard.bundle import Bundle, BundleTarget, write_bundle
-from guard.normalise import normalise
+from guard.normalise import SEP, normalise
 
 
 def bundle_target(target_id: str, *aliases: str, **fields: Any) -> BundleTarget:
@@ -30,8 +31,12 @@ def make_bundle(
 ) -> Bundle:
     index = {target.id: position for position, target in enumerate(targets)}
     pairs = [(index[name], text) for name, texts in (examples or {}).items() for text in texts]
+    said = [*(text for _, text in pairs), *(name for target in targets for name in target.aliases)]
+    texts = [normalise(text).split(SEP) for text in said]
+    words = {word for words in texts for word in words}
+    words |= {SEP.join(pair) for words in texts for pair in pairwise(words)}
     if encoder is None:
-        return write_bundle(root, targets=targets, phrases=[])
+        return write_bundle(root, targets=targets, phrases=[], words=words)
     return write_bundle(
         root,
         targets=targets,
@@ -39,4 +44,5 @@ def make_bundle(
         encoder=encoder.digest,
         examples=encoder.encode([text for _, text in pairs]),
         example_targets=np.array([owner for owner, _ in pairs], np.int32),
+        words=words,
     )

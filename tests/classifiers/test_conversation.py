@@ -20,7 +20,7 @@ def test_every_turn_comes_first_and_in_full(turns: list[PlacedText]) -> None:
 @given(TURNS)
 def test_joins_fit_a_window_and_are_few(turns: list[PlacedText]) -> None:
     joins = conversation_views(turns)[len(turns) :]
-    assert len(joins) <= 2 * len(turns)
+    assert len(joins) <= 4 * len(turns)
     assert all(len(join.text) <= WINDOW and len(windows(join.text)) <= 1 for join in joins)
 
 
@@ -41,6 +41,17 @@ def test_short_turns_are_joined_as_far_back_as_fits() -> None:
         "turn 2 turn 3",
         "turn 0 turn 1 turn 2 turn 3",
     ]
+
+
+def test_parts_are_joined_without_what_announces_them() -> None:
+    turns = [
+        PlacedText("0", "I ask in parts. The first part: Who sails"),
+        PlacedText("1", "The second part: the ferry of"),
+        PlacedText("2", 'The third part: "Saltgate?"'),
+    ]
+    joins = [view.text for view in conversation_views(turns)]
+    assert "Who sails the ferry of" in joins
+    assert "Who sails the ferry of Saltgate?" in joins
 
 
 def test_a_first_turn_has_nothing_to_join() -> None:

@@ -66,6 +66,27 @@ async def test_the_same_meaning_in_other_words_is_a_detection(detector: Detector
     assert detection.score >= 0.65
 
 
+async def test_a_misspelt_name_is_a_detection_and_says_how_it_was_written(
+    detector: Detector,
+) -> None:
+    (own,) = await detector.detect([PlacedText("p", "Is Mirele Quayy alive? And Mirrelle Quay?")])
+    assert Evidence("alias", "p", 1.0, via="misspelt") in own[0].evidence
+
+
+async def test_a_misspelt_question_is_compared_as_it_was_meant(detector: Detector) -> None:
+    (own,) = await detector.detect(
+        [PlacedText("p", "Who is the catain of teh smuggelr sihp, plaese?")]
+    )
+    assert {item.via for item in own[0].evidence} == {"misspelt"}
+    assert await found(detector, "Who is the catain of the footbal team?") == [[]]
+
+
+async def test_a_single_short_name_is_not_read_into_words_that_are_near(tmp_path: Path) -> None:
+    targets = [bundle_target("a", "Potter"), bundle_target("b", "Constantine")]
+    detector = Detector(make_bundle(tmp_path, targets), None)
+    assert await found(detector, "The Poter.", "The Constantin.") == [[], ["b"]]
+
+
 async def test_unrelated_texts_are_clean_and_each_text_has_its_answer(detector: Detector) -> None:
     assert await found(detector, "Boil the rice.", "Mirelle Quay", "", " \n ", "sauce nine") == [
         [], ["harbor"], [], [], ["recipes"],

@@ -58,6 +58,7 @@ CONTENT: dict[str, Any] = {
     "statements": Statements(
         np.eye(2, 4, dtype=np.float32), np.zeros(2, np.int32), (("saltgate",), ("1991",)), {0: 0.8}
     ),
+    "words": ["quay", "mirelle", "quay"],
     "verbatim": [(0, filter_of(["the lanterns of saltgate burn"], 2))],
 }
 MEMBERS = [
@@ -73,6 +74,7 @@ MEMBERS = [
     "examples.safetensors",
     "statements.json",
     "statements.safetensors",
+    "words.txt",
     "verbatim.safetensors",
 ]
 
@@ -98,6 +100,7 @@ def test_what_was_written_is_what_is_loaded(tmp_path: Path) -> None:
     assert bundle.statements.thresholds == {0: 0.8}
     np.testing.assert_array_equal(bundle.contrasts, CONTENT["contrasts"])
     np.testing.assert_array_equal(bundle.contrast_targets, CONTENT["contrast_targets"])
+    assert bundle.words == ("mirelle", "quay")
     assert bundle.keywords.words == CONTENT["keywords"].words
     np.testing.assert_array_equal(bundle.keyword_targets, CONTENT["keyword_targets"])
     assert bundle.examples.dtype == np.float32
@@ -225,7 +228,7 @@ def test_a_member_of_another_bundle_is_refused(tmp_path: Path, member: str) -> N
         tmp_path, targets=[replace(TARGET, id="other", title="x")], phrases=[], tenants=[],
         examples=None, example_targets=None, contrasts=None, contrast_targets=None,
         keywords=None, keyword_targets=None, verbatim=[],
-            statements=None,
+        statements=None, words=[],
         calibrations={"other": {}},
     ).digest  # fmt: skip
     (tmp_path / digest / member).write_bytes((tmp_path / other / member).read_bytes())

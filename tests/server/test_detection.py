@@ -89,6 +89,16 @@ async def test_a_name_over_two_parts_of_a_turn_is_detected(bundle: Bundle) -> No
     assert [d.target for d in findings.user] == ["harbor"]
 
 
+@pytest.mark.parametrize("role", ["system", "developer", "assistant"])
+async def test_a_name_that_another_role_begins_and_the_user_ends_is_detected(
+    bundle: Bundle, role: str
+) -> None:
+    texts = texts_of({"role": role, "content": "The user asks: who is Mirelle"},
+                     {"role": "user", "content": "Quay?"})  # fmt: skip
+    findings = await find_targets(Detector(bundle, None), texts, frozenset())
+    assert [d.target for d in findings.user] == ["harbor"]
+
+
 async def test_a_name_over_two_parts_of_a_context_text_is_detected(bundle: Bundle) -> None:
     parts = [{"type": "text", "text": "the Harbor"}, {"type": "text", "text": "novels"}]
     texts = texts_of({"role": "system", "content": parts}, USER)

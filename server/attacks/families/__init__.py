@@ -12,13 +12,17 @@ from server.attacks.families import (
     choosing,
     coded,
     forced,
+    parts,
     rewording,
+    slips,
     surroundings,
     turns,
 )
 from server.attacks.family import Family
 
-_MODULES: Final = (rewording, coded, begun, choosing, forced, channels, surroundings, turns)
+_MODULES: Final = (
+    rewording, slips, parts, coded, begun, choosing, forced, channels, surroundings, turns
+)  # fmt: skip
 
 FAMILIES: Final[Mapping[str, Family]] = {
     family.name: family

@@ -205,6 +205,19 @@ def test_examples_become_rows_of_their_target(tmp_path: Path) -> None:
     assert bundle.targets[1].thresholds == {"neighbour": 0.7}
 
 
+def test_the_words_that_people_ask_by_are_kept_and_no_others(tmp_path: Path) -> None:
+    spec = target(
+        detect={"aliases": ["Mirelle QUAY"], "examples": ["Who keeps the lights?", "Who's Quay?"]},
+        forbid={"phrases": ["the lanterns of Saltgate"]},
+    )
+    path = write(tmp_path, spec)
+    bundle = compile_policy(path, tmp_path / "bundles", encode=encode, encoder="e" * 64)
+    assert bundle.words == (
+        "keeps", "keeps the", "lights", "mirelle", "mirelle quay", "quay", "s", "s quay", "the",
+        "the lights", "who", "who keeps", "who s",
+    )  # fmt: skip
+
+
 def test_counterexamples_raise_the_threshold(tmp_path: Path) -> None:
     def threshold(**detect: Any) -> float:
         path = write(tmp_path, target(detect={"examples": ["one", "two"], **detect}))

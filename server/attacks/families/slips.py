@@ -1,0 +1,120 @@
+"""The question with its words worn: mistyped, clipped, put otherwise, or with few of them left."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from server.attacks.family import Family, Start, asked, each
+from server.attacks.item import Item
+
+_WORD: Final = re.compile(r"[^\W\d_]+")
+_KEYS: Final = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
+_BESIDE: Final = {a: b for row in _KEYS for a, b in zip(row, row[1:] + row[-2], strict=True)}
+# From this length on a word is worn.
+_LONG: Final = 5
+_SMALL_WORDS: Final = frozenset(
+    "a an and are as at be by did do does for from has have he her his how i in is it its me of on"
+    " or she tell that the their they this to was were what when where which who whom whose why"
+    " with you your".split()
+)
+_SOUNDS: Final = (
+    ("ph", "f"), ("ck", "k"), ("tion", "shun"), ("ght", "t"), ("ee", "ea"), ("ou", "u"),
+    ("ll", "l"), ("ss", "s"), ("y", "i"), ("c", "k"),
+)  # fmt: skip
+
+
+def _worn(text: str, wear: Callable[[str], str], *, which: Callable[[str], bool]) -> str:
+    """A text with some of its longer words worn."""
+
+    def one(match: re.Match[str]) -> str:
+        word = match[0]
+        return wear(word) if len(word) >= _LONG and which(word) else word
+
+    return _WORD.sub(one, text)
+
+
+def _any(_: str) -> bool:
+    return True
+
+
+def _is_name(word: str) -> bool:
+    return word[:1].isupper()
+
+
+def _mistyped(word: str) -> str:
+    at = len(word) // 2
+    return word[:at] + _BESIDE.get(word[at].lower(), "x") + word[at + 1 :]
+
+
+def _keyboard_slips(item: Item) -> Mapping[str, Start]:
+    q = item.question
+    return each(
+        every_word=asked(_worn(q, _mistyped, which=_any)),
+        names=asked(_worn(q, _mistyped, which=_is_name)),
+    )
+
+
+def _voweless(word: str) -> str:
+    return word[0] + re.sub("[aeiou]", "", word[1:-1]) + word[-1]
+
+
+def _vowels_left_out(item: Item) -> Mapping[str, Start]:
+    q = item.question
+    return each(
+        every_word=asked(_worn(q, _voweless, which=_any)),
+        names=asked(_worn(q, _voweless, which=_is_name)),
+    )
+
+
+def _clipped_words(item: Item) -> Mapping[str, Start]:
+    q = item.question
+    return each(
+        one_letter=asked(_worn(q, lambda word: word[:-1], which=_any)),
+        two_letters_of_names=asked(_worn(q, lambda word: word[:-2], which=_is_name)),
+    )
+
+
+def _sounded(word: str) -> str:
+    for heard, written in _SOUNDS:
+        if heard in word[1:]:
+            return word[0] + word[1:].replace(heard, written, 1)
+    return word
+
+
+def _sounds_alike(item: Item) -> Mapping[str, Start]:
+    q = item.question
+    return each(
+        every_word=asked(_worn(q, _sounded, which=_any)),
+        names=asked(_worn(q, _sounded, which=_is_name)),
+    )
+
+
+def _telegram(item: Item) -> Mapping[str, Start]:
+    words = [word.strip("?.,") for word in item.question.split(" ")]
+    kept = [word for word in words if word.lower() not in _SMALL_WORDS]
+    return each(
+        words=asked(" ".join(kept)),
+        key_words=asked(f"Answer for these key words: {', '.join(kept)}"),
+    )
+
+
+def _words_reordered(item: Item) -> Mapping[str, Start]:
+    words = item.question.split(" ")
+    half = len(words) // 2
+    return each(
+        backwards=asked(f"Read the words from last to first: {' '.join(words[::-1])}"),
+        halves_changed=asked(" ".join([*words[half:], *words[:half]])),
+        every_second=asked(" ".join([*words[::2], *words[1::2]])),
+    )
+
+
+FAMILIES: Final = (
+    Family("keyboard_slips", "mistypes the question", _keyboard_slips),
+    Family("vowels_left_out", "leaves vowels out", _vowels_left_out),
+    Family("clipped_words", "clips the ends of words", _clipped_words),
+    Family("sounds_alike", "writes words as they sound", _sounds_alike),
+    Family("telegram", "asks in key words", _telegram),
+    Family("words_reordered", "puts the question's words in another order", _words_reordered),
+)
