@@ -11,20 +11,21 @@ same however many words the policy has.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import combinations, pairwise
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 from spellchecker import SpellChecker, WordFrequency
 
 from guard.context import Span, overlapping
 from guard.normalise import SEP, normalise
 from guard.policy.words import is_common_word
 from guard.views import View
-from guard.views.view import Unit
+from guard.views.view import Unit, codes_of
 
 KIND: Final = "misspelt"
 
@@ -32,6 +33,10 @@ KIND: Final = "misspelt"
 LEAST: Final = 5
 # Letters from which on two may be wrong.
 LONG: Final = 9
+# Letters of the longest that are looked at.
+_MOST: Final = 40
+# By place; the last ones only stand for places before the first, which no letter takes.
+_FACTORS: Final = np.random.default_rng(0).integers(1, 1 << 63, _MOST + 2, np.uint64)
 _WORD: Final = re.compile(r"[^\W\d_]+")
 _TOGETHER: Final = re.compile(r"[ \t\-'’]{1,3}")
 
@@ -45,16 +50,10 @@ class Spelling:
 
     def __init__(self, words: Sequence[str]) -> None:
         self._known = frozenset(words)  # pairs among them
-        self._words = [word for word in words if len(word) >= LEAST and SEP not in word]
-        self._longest = max(map(len, self._words), default=0)
-        shortened = [
-            (hash(left), owner)
-            for owner, word in enumerate(self._words)
-            for left in _shortened(word, _most_wrong(word))
-        ]
-        shortened.sort()
-        self._hashes = np.array([found for found, _ in shortened], np.int64)
-        self._owners = np.array([owner for _, owner in shortened], np.int32)
+        self._words = [word for word in words if LEAST <= len(word) <= _MOST and SEP not in word]
+        hashes, owners, _ = _shortened(self._words, LONG)
+        order = np.argsort(hashes, kind="stable")
+        self._hashes, self._owners = hashes[order], owners[order]
 
     def respelt(self, text: str) -> View | None:
         """The text with such words put right; None if it has none.
@@ -141,22 +140,17 @@ class Spelling:
 
     def _near(self, words: set[str]) -> dict[str, list[str]]:
         """The words of the policy that each is near to, the nearest first; only of some."""
-        tried = [
-            (word, left)
-            for word in sorted(words)
-            if LEAST - 1 <= len(word) <= self._longest + 2
-            for left in _shortened(word, 2 if len(word) >= LONG - 2 else 1)
-        ]
-        hashes = np.array([hash(left) for _, left in tried], np.int64)
+        asked = sorted(word for word in words if LEAST - 1 <= len(word) <= _MOST)
+        hashes, owners, lengths = _shortened(asked, LONG - 2)
         firsts = np.searchsorted(self._hashes, hashes, "left")
         lasts = np.searchsorted(self._hashes, hashes, "right")
         found: dict[str, set[tuple[int, bool, str]]] = {}
         for place in np.flatnonzero(firsts < lasts).tolist():
-            word, left = tried[place]
+            word, left = asked[owners[place]], int(lengths[place])
             for owner in self._owners[firsts[place] : lasts[place]].tolist():
                 near = self._words[owner]
-                wrong = max(len(word), len(near)) - len(left)
-                if wrong <= _most_wrong(near):
+                wrong = max(len(word), len(near)) - left
+                if wrong <= (2 if len(near) >= LONG else 1):
                     found.setdefault(word, set()).add((wrong, near[0] != word[0], near))
         return {
             word: list(dict.fromkeys(near for _, _, near in sorted(own)))
@@ -177,17 +171,47 @@ class _Word:
         return not known or (self.match[0][0].isupper() and not is_common_word(self.said))
 
 
-def _most_wrong(word: str) -> int:
-    return 2 if len(word) >= LONG else 1
+_Hashes = npt.NDArray[np.uint64]
+_Counts = npt.NDArray[np.int32]
 
 
-def _shortened(word: str, most: int) -> Iterator[str]:
-    """A word, and what is left of it without up to ``most`` letters; each once."""
-    found = {word}
-    for count in range(1, most + 1):
-        for kept in combinations(word, len(word) - count):
-            found.add("".join(kept))
-    yield from found
+def _shortened(words: Sequence[str], long: int) -> tuple[_Hashes, _Counts, _Counts]:
+    """What is left of words without one of their letters, or none; of long ones without two.
+
+    Args:
+        words: of at most ``_MOST`` letters.
+        long: letters from which on two are left out.
+
+    Returns:
+        Three of [n]: a hash of what is left, the place of its word, and how many letters it has.
+        The same may stand there twice for a word that has a letter twice.
+    """
+    by_length: dict[int, list[int]] = {}
+    for place, word in enumerate(words):
+        by_length.setdefault(len(word), []).append(place)
+    hashes, owners, lengths = [], [], []
+    for length, places in by_length.items():
+        codes = codes_of("".join(words[place] for place in places)).reshape(-1, length)
+        # Hashed by the sum of letters times a factor for each place; and of letters moved forward
+        # by one place and by two, as they are behind one that is left out. From the front.
+        moved = [np.cumsum(codes * np.roll(_FACTORS, by)[:length], axis=1) for by in range(3)]
+        none, one, two = (np.pad(each, ((0, 0), (1, 0))) for each in moved)
+        first = np.arange(length)
+        left = [
+            (none[:, -1:], length),
+            (none[:, first] + one[:, -1:] - one[:, first + 1], length - 1),
+        ]
+        if length >= long:
+            first, second = np.triu_indices(length, 1)
+            between = one[:, second] - one[:, first + 1]
+            left.append((none[:, first] + between + two[:, -1:] - two[:, second + 1], length - 2))
+        for made, letters in left:
+            hashes.append(made.ravel())
+            owners.append(np.repeat(np.array(places, np.int32), made.shape[1]))
+            lengths.append(np.full(made.size, letters, np.int32))
+    if not hashes:
+        return np.zeros(0, np.uint64), np.zeros(0, np.int32), np.zeros(0, np.int32)
+    return np.concatenate(hashes), np.concatenate(owners), np.concatenate(lengths)
 
 
 @cache
