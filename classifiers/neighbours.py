@@ -60,7 +60,9 @@ class Neighbours:
         thresholds = [t.thresholds.get("neighbour", _NEVER) for t in bundle.targets]
         self._thresholds = np.array(thresholds, np.float32)  # by target
         self.large = len(owners) >= sieved
-        self._sieve = _Sieve(self._examples, self._thresholds[owners]) if self.large else None
+        self._sieve = (
+            _Sieve(self._examples, self._thresholds[owners], bundle.encoder) if self.large else None
+        )
 
     def __bool__(self) -> bool:
         return len(self._owners) > 0
@@ -117,15 +119,11 @@ class _Sieve:
     Args:
         examples: [n, d] float32, unit rows.
         thresholds: [n] float32, what a product with each must reach to count.
+        encoder: the digest of what made them.
     """
 
-    def __init__(self, examples: Vectors, thresholds: Vectors) -> None:
-        step = max(1, len(examples) // _SAMPLE)
-        sample = examples[::step]
-        moments, turn = np.linalg.eigh(sample.T @ sample)  # ascending
-        held = np.cumsum(moments[::-1]) / moments.sum()
-        self._first = min(int(np.searchsorted(held, _HELD)) + 1, examples.shape[1])
-        self._turn = np.ascontiguousarray(turn[:, ::-1], np.float32)  # [d, d]
+    def __init__(self, examples: Vectors, thresholds: Vectors, encoder: str) -> None:
+        self._turn, self._first = _turn_of(examples, encoder)
         # Columns: the first dimensions, the length of the rest, and the threshold to subtract, so
         # that one product gives by how much the bound exceeds the threshold.
         self._rows = np.empty((len(examples), self._first + 2), np.float32)
@@ -144,6 +142,27 @@ class _Sieve:
         turned = vectors @ self._turn
         rest = np.linalg.norm(turned[:, self._first :], axis=1, keepdims=True)
         return np.concatenate([turned[:, : self._first], rest], axis=1)
+
+
+# By encoder and by the order of magnitude of the examples' number.
+_turns: dict[tuple[str, int, int], tuple[Vectors, int]] = {}
+
+
+def _turn_of(examples: Vectors, encoder: str) -> tuple[Vectors, int]:
+    """An orthogonal matrix [d, d] and how many of its columns come first.
+
+    Any such matrix gives bounds that hold, so the one of a policy before an edit serves as well:
+    to find it takes longer than all else that an edit takes.
+    """
+    n, d = examples.shape
+    key = (encoder, d, n.bit_length())
+    if key not in _turns:
+        sample = examples[:: max(1, n // _SAMPLE)]
+        moments, turn = np.linalg.eigh(sample.T @ sample)  # ascending
+        held = np.cumsum(moments[::-1]) / moments.sum()
+        first = min(int(np.searchsorted(held, _HELD)) + 1, d)
+        _turns[key] = np.ascontiguousarray(turn[:, ::-1], np.float32), first
+    return _turns[key]
 
 
 class _Sieved:

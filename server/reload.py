@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from watchfiles import awatch
 
@@ -60,7 +60,7 @@ class Reloader:
         compile_policy: Callable[[], CompiledPolicy],
         compiled: CompiledPolicy,
         encoder: BatchingEncoder | None,
-        prove: Callable[[str], Awaitable[None]],
+        prove: Callable[[str], Coroutine[Any, Any, None]],
         metrics: Metrics,
         retry_s: float,
     ) -> None:
@@ -141,8 +141,13 @@ class Reloader:
         self._follow(compiled)
         bundle = compiled.bundle
         if bundle.digest != self._holder.current.bundle.digest:
-            policy = await asyncio.to_thread(ActivePolicy, bundle, self._encoder)
-            await self._prove(bundle.digest)
+            # The engine is another process, and busy with its own copy meanwhile.
+            proved = asyncio.create_task(self._prove(bundle.digest))
+            try:
+                policy = await asyncio.to_thread(ActivePolicy, bundle, self._encoder)
+                await proved
+            finally:
+                proved.cancel()
             self._holder.current = policy
             self._settle(ReloadState(current=True), "applied")
             _log.info("policy: bundle %s is in force", bundle.digest[:12])

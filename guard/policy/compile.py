@@ -98,9 +98,11 @@ def compile_loaded(
     contrast_owners: list[int] = []
     keyword_rows: dict[int, int] = {}
     calibrations: dict[str, Mapping[Method, Mapping[str, Any]]] = {}
+    said: dict[bytes, SaidOf] = {}
     for index, target in enumerate(policy.targets):
-        own = known.phrases_of(target)
-        phrases += [replace(phrase, target=index) for phrase in own]
+        key = _key(target)
+        own = said[key] = known.said_of(key, target)
+        phrases += [replace(phrase, target=index) for phrase in own.phrases]
         if target.verbatim is not None:
             verbatim.append((index, target.verbatim))
         made = vectors.of(target)
@@ -118,14 +120,14 @@ def compile_loaded(
         compiled.append(
             CompiledTarget(
                 bundled.id,
-                len(own),
+                len(own.phrases),
                 target.verbatim.corpus_words if target.verbatim else 0,
                 len(bundled.aliases),
                 len(made.examples),
                 made.compared,
             )
         )
-    known.keep(policy, vectors)
+    known.keep(said, vectors)
     statements = compile_statements(policy, encode, known.statements)
     bundle = write_bundle(
         root,
@@ -140,7 +142,7 @@ def compile_loaded(
         examples=np.stack(rows).astype(np.float32) if rows else None,
         example_targets=np.array(owners, np.int32) if rows else None,
         statements=statements,
-        words={word for target in policy.targets for word in known.words_of(target)},
+        words=frozenset().union(*(own.words for own in said.values())),
         verbatim=verbatim,
         contrasts=np.stack(contrasts) if contrasts else None,
         contrast_targets=np.array(contrast_owners, np.int32) if contrasts else None,
@@ -200,6 +202,19 @@ def _calibrations(target: PolicyTarget, made: TargetVectors) -> Mapping[Method, 
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class SaidOf:
+    """What answers and questions say of a target.
+
+    Attributes:
+        phrases: as those of a target with index 0.
+        words: that it is asked by, and each two that follow each other, normalised.
+    """
+
+    phrases: tuple[BundlePhrase, ...]
+    words: frozenset[str]
+
+
 class KnownTargets:
     """What the last compilation made of each target, for the next one by the same encoder.
 
@@ -209,37 +224,28 @@ class KnownTargets:
     def __init__(self) -> None:
         self.vectors = KnownVectors()
         self.statements = KnownStatements()
-        self._phrases: dict[bytes, tuple[BundlePhrase, ...]] = {}
-        self._words: dict[bytes, frozenset[str]] = {}
+        self._said: Mapping[bytes, SaidOf] = {}
 
-    def words_of(self, target: PolicyTarget) -> frozenset[str]:
-        """The words that a target is asked by, and each two that follow each other, normalised."""
-        key = _key(target)
-        if key not in self._words:
-            asked = (*target.spec.detect.aliases, *target.examples)
-            texts = [normalise(text).split(SEP) for text in asked]
-            words = {word for words in texts for word in words}
-            self._words[key] = frozenset(words | {SEP.join(p) for t in texts for p in pairwise(t)})
-        return self._words[key]
+    def said_of(self, key: bytes, target: PolicyTarget) -> SaidOf:
+        """What is said of a target with that key."""
+        return self._said.get(key) or SaidOf(tuple(_phrases(target)), _words(target))
 
-    def phrases_of(self, target: PolicyTarget) -> tuple[BundlePhrase, ...]:
-        """A target's phrases, as those of a target with index 0."""
-        key = _key(target)
-        if key not in self._phrases:
-            self._phrases[key] = tuple(_phrases(target))
-        return self._phrases[key]
-
-    def keep(self, policy: Policy, vectors: PromptVectors) -> None:
-        """Forget what a policy no longer holds."""
+    def keep(self, said: Mapping[bytes, SaidOf], vectors: PromptVectors) -> None:
+        """Remember these, and no others."""
         self.vectors.keep(vectors.made)
-        keys = set(map(_key, policy.targets))
-        self._phrases = {key: made for key, made in self._phrases.items() if key in keys}
-        self._words = {key: made for key, made in self._words.items() if key in keys}
+        self._said = said
 
 
 def _key(target: PolicyTarget) -> bytes:
     said = (target.spec, target.examples, target.extracted, target.stand_ins)
     return hashlib.sha256(repr(said).encode("utf-8", "surrogatepass")).digest()
+
+
+def _words(target: PolicyTarget) -> frozenset[str]:
+    asked = (*target.spec.detect.aliases, *target.examples)
+    texts = [normalise(text).split(SEP) for text in asked]
+    words = {word for words in texts for word in words}
+    return frozenset(words | {SEP.join(pair) for words in texts for pair in pairwise(words)})
 
 
 def _phrases(target: PolicyTarget) -> list[BundlePhrase]:
