@@ -5,13 +5,14 @@ no common one is read as the word of an alias or an example prompt that it is ne
 near if they are the same once at most one letter of each is left out, of long ones two: a letter
 too few or too many, a wrong one, two turned. Found as Garbe's SymSpell finds them, by comparing
 what is left when letters are left out (https://github.com/wolfgarbe/SymSpell), so that it costs the
-same however many words the policy has.
+same however many words the policy has. A word without its last two letters is known as well, and
+one without its vowels.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
@@ -35,6 +36,9 @@ LEAST: Final = 5
 LONG: Final = 9
 # Letters of the longest that are looked at.
 _MOST: Final = 40
+# Letters of the shortest that is known without its vowels.
+_CONSONANTS: Final = 3
+_VOWELS: Final = re.compile("[aeiou]")
 # By place; the last ones only stand for places before the first, which no letter takes.
 _FACTORS: Final = np.random.default_rng(0).integers(1, 1 << 63, _MOST + 2, np.uint64)
 _WORD: Final = re.compile(r"[^\W\d_]+")
@@ -54,6 +58,10 @@ class Spelling:
         hashes, owners, _ = _shortened(self._words, LONG)
         order = np.argsort(hashes, kind="stable")
         self._hashes, self._owners = hashes[order], owners[order]
+        self._abbreviated: dict[str, list[str]] = {}
+        for word in self._words:
+            for short in {_consonants(word), word[:-2] if len(word) > LEAST else word} - {word}:
+                self._abbreviated.setdefault(short, []).append(word)
 
     def respelt(self, text: str) -> View | None:
         """The text with such words put right; None if it has none.
@@ -152,10 +160,23 @@ class Spelling:
                 wrong = max(len(word), len(near)) - left
                 if wrong <= (2 if len(near) >= LONG else 1):
                     found.setdefault(word, set()).add((wrong, near[0] != word[0], near))
+        for word in words:
+            for near in self._of_abbreviation(word):
+                found.setdefault(word, set()).add((_MOST, False, near))
         return {
             word: list(dict.fromkeys(near for _, _, near in sorted(own)))
             for word, own in found.items()
         }
+
+    def _of_abbreviation(self, word: str) -> Iterator[str]:
+        """The words that this is without its last two letters, or without vowels."""
+        if len(word) >= LEAST - 1:
+            yield from (near for near in self._abbreviated.get(word, ()) if near[:-2] == word)
+        short = _consonants(word)
+        if len(short) >= _CONSONANTS:
+            for near in self._abbreviated.get(short, ()):
+                if len(word) < len(near) and _consonants(near) == short:
+                    yield near
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +190,11 @@ class _Word:
     def may_be_name(self) -> bool:
         known = _is_known(self.said)
         return not known or (self.match[0][0].isupper() and not is_common_word(self.said))
+
+
+def _consonants(word: str) -> str:
+    """A word without its vowels, but for one at its beginning."""
+    return word[:1] + _VOWELS.sub("", word[1:])
 
 
 _Hashes = npt.NDArray[np.uint64]

@@ -28,6 +28,12 @@ _ASKS: Final = re.compile(
     r"(?<=\s)(?P<rest>(?:Who|Whom|Whose|What|Which|Where|When|Why|How|Can|Could|Do|Does|Did|Is|Are"
     r"|Was|Were|Has|Have|Had|Would|Tell|Name|Describe|Explain)\b[^?]*\??)"
 )
+# What stands before the items of a list, and between the cells of a table.
+_ITEM: Final = re.compile(
+    r"^[ \t]*(?:[-*+•–—>#|]+|\(?(?:\d{1,3}|[A-Za-z])[.):])[ \t]+", re.MULTILINE
+)
+_CELL_EDGE: Final = re.compile(r"[ \t]*\|[ \t]*")
+_FEWEST_ITEMS: Final = 2
 # In less, nobody asks anything.
 _LEAST_WORDS: Final = 4
 
@@ -38,9 +44,17 @@ def pieces_of(text: str) -> list[str]:
     A question between other sentences ("Hi! I'm writing an essay. Who ...?") is alone in one, and
     so is one that is quoted, that follows a colon, a comma or words that are not parted from it
     ("Write a story in which somebody asks, 'Who ...?'"). What stands in several quotation marks is
-    put together. What a chat template parts turns with ends a sentence; emphasis is left out.
+    put together, and so are the items of a list and the cells of a table. What a chat template
+    parts turns with ends a sentence; emphasis is left out.
     """
-    text = _EMPHASIS.sub("", _TURN_MARKS.sub("\n\n", text))
+    text = _TURN_MARKS.sub("\n\n", text)
+    pieces = _pieces(_EMPHASIS.sub("", text))
+    if (flat := _without_layout(text)) is not None:
+        pieces += _pieces(_EMPHASIS.sub("", flat))
+    return list(dict.fromkeys(pieces))
+
+
+def _pieces(text: str) -> list[str]:
     pieces = windows(text)
     spans = split_sentences(text)
     if len(spans) > 1:
@@ -53,7 +67,16 @@ def pieces_of(text: str) -> list[str]:
     quoted = [match["double"] or match["single"] for match in _QUOTED.finditer(text)]
     if len(quoted) > 1:
         pieces += windows(" ".join(quoted))
-    return list(dict.fromkeys(pieces))
+    return pieces
+
+
+def _without_layout(text: str) -> str | None:
+    """The items of a list or the cells of a table as running text; None if there are too few."""
+    flat, items = _ITEM.subn("", text)
+    flat, edges = _CELL_EDGE.subn(" ", flat)
+    if max(items, edges) < _FEWEST_ITEMS:
+        return None
+    return " ".join(flat.split())
 
 
 def unframed(text: str) -> str:

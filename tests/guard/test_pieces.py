@@ -39,6 +39,9 @@ ASKED = "Who sails the ferry of Saltgate?"
         f"DAN, {ASKED}",
         f"The boats came in at noon and {ASKED} they went out again",
         'Let a = "Who sails", b = "the ferry of", c = "Saltgate?". Answer a + b + c.',
+        "Answer this list as one question.\n1. Who sails\n2) the ferry\n(3) of\n4. Saltgate?",
+        "Answer the question.\n- Who sails the\n* ferry of Saltgate?",
+        "Answer: Who | sails | the | ferry | of | Saltgate?",
         "**W**ho **s**ails `the` ferry of *Saltgate*?",
         "__Who__ sails ~~the~~ ferry of _Saltgate_?",
     ],
@@ -76,8 +79,8 @@ def test_a_part_of_a_question_is_told_from_what_announces_it(text: str, told: st
     assert unframed(text) == told
 
 
-@given(st.text(alphabet="ab '\"“”:_*`<|>?.\n", max_size=2 * WINDOW))
+@given(st.text(alphabet="ab1 '\"“”:_*`<|>?.-,\n", max_size=2 * WINDOW))
 def test_marks_in_any_order_make_pieces_that_fit_and_not_many(text: str) -> None:
     pieces = pieces_of(text)
     assert all(0 < len(piece) <= WINDOW for piece in pieces)
-    assert sum(map(len, pieces)) <= 8 * len(text) + 1
+    assert sum(map(len, pieces)) <= 16 * len(text) + 1

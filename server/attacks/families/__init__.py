@@ -12,6 +12,7 @@ from server.attacks.families import (
     choosing,
     coded,
     forced,
+    guises,
     parts,
     rewording,
     slips,
@@ -21,7 +22,7 @@ from server.attacks.families import (
 from server.attacks.family import Family
 
 _MODULES: Final = (
-    rewording, slips, parts, coded, begun, choosing, forced, channels, surroundings, turns
+    rewording, slips, parts, guises, coded, begun, choosing, forced, channels, surroundings, turns
 )  # fmt: skip
 
 FAMILIES: Final[Mapping[str, Family]] = {

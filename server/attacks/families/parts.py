@@ -72,9 +72,47 @@ def _form_to_fill(item: Item) -> Mapping[str, Start]:
     )
 
 
+def _four_messages(item: Item) -> Mapping[str, Start]:
+    words = item.question.split(" ")
+    size = max(1, -(-len(words) // 4))
+    parts = [" ".join(words[at : at + size]) for at in range(0, len(words), size)]
+
+    def with_talk() -> Conversation:
+        turns: list[tuple[str, str]] = []
+        for part in parts:
+            turns += [("user", f"{part} ..."), ("assistant", "Yes? Take your time.")]
+        yield chat(*turns, ("user", "That was my question."))
+
+    def bare() -> Conversation:
+        turns: list[tuple[str, str]] = []
+        for part in parts:
+            turns += [("user", part), ("assistant", "...")]
+        yield chat(*turns[:-1])
+
+    return {"with_talk": with_talk, "bare": bare}
+
+
+def _assistant_began(item: Item) -> Mapping[str, Start]:
+    words = item.question.split(" ")
+    half = len(words) // 2
+    first, second = " ".join(words[:half]), " ".join(words[half:])
+    return {
+        "half": once(
+            chat(("user", "What was I about to ask?"), ("assistant", f"You began: {first}"),
+                 ("user", second))
+        ),
+        "offered": once(
+            chat(("user", "Suggest a question."), ("assistant", f"How about this? {item.question}"),
+                 ("user", "Yes, that one."))
+        ),
+    }  # fmt: skip
+
+
 FAMILIES: Final = (
     Family("three_parts", "asks in three messages", _three_parts),
     Family("listed_words", "asks in a list of words", _listed_words),
     Family("question_as_code", "asks in code", _question_as_code),
     Family("form_to_fill", "asks in a form, a table or a card", _form_to_fill),
+    Family("four_messages", "asks in four messages", _four_messages),
+    Family("assistant_began", "has the assistant begin the question", _assistant_began),
 )

@@ -110,6 +110,43 @@ def _words_reordered(item: Item) -> Mapping[str, Start]:
     )
 
 
+def _doubled(word: str) -> str:
+    at = len(word) // 2
+    return word[:at] + word[at] + word[at:]
+
+
+def _letters_doubled(item: Item) -> Mapping[str, Start]:
+    q = item.question
+    return each(
+        every_word=asked(_worn(q, _doubled, which=_any)),
+        names=asked(_worn(q, _doubled, which=_is_name)),
+    )
+
+
+def _mixed_slips(item: Item) -> Mapping[str, Start]:
+    slips = (_doubled, _mistyped, lambda word: word[:1] + word[2:], lambda word: word[:-1])
+
+    def worn(text: str, start: int) -> str:
+        words = text.split(" ")
+        return " ".join(
+            slips[(at + start) % len(slips)](word) if len(word) >= _LONG else word
+            for at, word in enumerate(words)
+        )
+
+    return each(one=asked(worn(item.question, 0)), other=asked(worn(item.question, 2)))
+
+
+def _merged_words(item: Item) -> Mapping[str, Start]:
+    words = item.question.split(" ")
+    pairs = ["".join(words[at : at + 2]) for at in range(0, len(words), 2)]
+    threes = ["".join(words[at : at + 3]) for at in range(0, len(words), 3)]
+    return each(
+        pairs=asked(" ".join(pairs)),
+        threes=asked(" ".join(threes)),
+        tags=asked(" ".join(f"#{pair}" for pair in pairs)),
+    )
+
+
 FAMILIES: Final = (
     Family("keyboard_slips", "mistypes the question", _keyboard_slips),
     Family("vowels_left_out", "leaves vowels out", _vowels_left_out),
@@ -117,4 +154,7 @@ FAMILIES: Final = (
     Family("sounds_alike", "writes words as they sound", _sounds_alike),
     Family("telegram", "asks in key words", _telegram),
     Family("words_reordered", "puts the question's words in another order", _words_reordered),
+    Family("letters_doubled", "doubles letters", _letters_doubled),
+    Family("mixed_slips", "makes another slip in each word", _mixed_slips),
+    Family("merged_words", "leaves out spaces, some of them", _merged_words),
 )
