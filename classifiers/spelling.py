@@ -14,15 +14,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from itertools import pairwise
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from spellchecker import SpellChecker, WordFrequency
 
 from guard.context import Span, overlapping
+from guard.lexicon import is_word
 from guard.normalise import SEP, normalise
 from guard.policy.words import is_common_word
 from guard.views import View
@@ -91,7 +90,7 @@ class Spelling:
         return made.reading(list(dict.fromkeys(told)))
 
     def _is_doubtful(self, word: str) -> bool:
-        return word not in self._known and SEP not in word and not _is_known(word)
+        return word not in self._known and SEP not in word and not is_word(word)
 
     def _fitting(
         self, text: str, words: Sequence[_Word], near: Mapping[str, Sequence[str]]
@@ -188,7 +187,7 @@ class _Word:
 
     @property
     def may_be_name(self) -> bool:
-        known = _is_known(self.said)
+        known = is_word(self.said)
         return not known or (self.match[0][0].isupper() and not is_common_word(self.said))
 
 
@@ -238,13 +237,3 @@ def _shortened(words: Sequence[str], long: int) -> tuple[_Hashes, _Counts, _Coun
     if not hashes:
         return np.zeros(0, np.uint64), np.zeros(0, np.int32), np.zeros(0, np.int32)
     return np.concatenate(hashes), np.concatenate(owners), np.concatenate(lengths)
-
-
-@cache
-def _lexicon() -> WordFrequency:
-    """Words of English, with names that are common in it: what is none of them may be a slip."""
-    return SpellChecker(language="en").word_frequency
-
-
-def _is_known(word: str) -> bool:
-    return word in _lexicon()

@@ -1,4 +1,4 @@
-"""Words without the spaces between them: ``WhoisthefatherofMirelleQuay?``.
+"""Words without the spaces between them: ``WhoisthefatherofMirelleQuay,the"Saltgate"author?``.
 
 Where a small letter is followed by a capital one, a word begins. What is left is parted into words
 of a list, so that as little as can be is in none of them; that stays in one piece, as names do.
@@ -8,22 +8,26 @@ from __future__ import annotations
 
 import math
 import re
-from collections import Counter
 from collections.abc import Iterator
 from functools import cache
-from importlib import resources
 from itertools import pairwise
 from typing import Final
 
 from guard.context import Span
+from guard.lexicon import lexicon
 from guard.views.view import Unit, View
 from guard.views.words import is_common
 
 KIND: Final = "glued words"
 
-# Letters in a row; few words are longer.
-_RUN: Final = re.compile(r"[^\W\d_]{16,}")
+# Characters without a space; few words are longer.
+_STRETCH: Final = re.compile(r"\S{16,}")
+# What addresses, paths and code have, and sentences do not.
+_CODE: Final = re.compile(r"[=&%/\\{}<>@_]")
+_LETTERS: Final = re.compile(r"[^\W\d_]+")
 _CASE: Final = re.compile(r"(?<=[a-z])(?=[A-Z])")
+# The most common words of English that are parted into.
+_LISTED: Final = 20_000
 _WORD: Final = re.compile(r"[a-z]+")
 _SHORT: Final = frozenset(
     """a i am an as at be by do he if in is it me my no of on or so to up us we""".split()
@@ -33,7 +37,7 @@ _LONGEST_NAME: Final = 12
 # What a letter outside of all words costs, and to begin such letters; a word costs 2 to 10.
 _UNKNOWN: Final = 3.0
 _UNKNOWN_START: Final = 6.0
-# Different common words that a run must be made of, for it to be one that had spaces.
+# Different common words that a stretch must be made of, for it to be one that had spaces.
 _LEAST_COMMON: Final = 3
 # Of its letters, those that must be in longer words of the list.
 _LEAST_SHARE: Final = 0.25
@@ -45,29 +49,32 @@ def parted(view: View) -> Iterator[View]:
     """The text with spaces between such words, if it has any."""
     units: list[Unit] = []
     stretches: list[Span] = []
-    added = left = 0
-    for match in _RUN.finditer(view.text):
-        left += len(match[0])
+    left = 0
+    for stretch in _STRETCH.finditer(view.text):
+        left += len(stretch[0])
         if left > _MOST:
             break
-        ends = _ends(match[0])
-        words = [match[0][a:b] for a, b in pairwise([0, *ends, len(match[0])])]
-        if not _reads(words):
+        if _CODE.search(stretch[0]):
             continue
-        start = match.start()
+        words: list[str] = []
+        ends: list[int] = []
+        for run in _LETTERS.finditer(stretch[0]):
+            places = _ends(run[0])
+            words += [run[0][a:b] for a, b in pairwise([0, *places, len(run[0])])]
+            ends += [stretch.start() + run.start() + place for place in places]
+        if not ends or not _reads(words):
+            continue
+        start = stretch.start() + len(units)
         # A space comes of the letter before it, so that each character of a view has a place.
-        for end in ends:
-            at = start + end - 1
-            units.append(Unit(at, at + 1, f"{view.text[at]} "))
-        stretches.append(Span(start + added, match.end() + added + len(ends)))
-        added += len(ends)
+        units += [Unit(end - 1, end, f"{view.text[end - 1]} ") for end in ends]
+        stretches.append(Span(start, stretch.end() + len(units)))
     if units:
         made, _ = view.replaced(units, KIND)
         yield made.reading(_sentences(made, stretches))
 
 
 def _reads(words: list[str]) -> bool:
-    """Whether the words of a run are words, and not what chance makes of letters."""
+    """Whether the words of a stretch are words, and not what chance makes of letters."""
     known = sum(len(word) for word in words if len(word) > 2 and word.lower() in _words()[0])
     common = {word.lower() for word in words if is_common(word)}
     return len(common) >= _LEAST_COMMON and known >= _LEAST_SHARE * sum(map(len, words))
@@ -130,13 +137,9 @@ def _parts(letters: str) -> list[int]:
 @cache
 def _words() -> tuple[dict[str, float], frozenset[str]]:
     """The cost of each word, rarer ones more, and all that words begin with."""
-    folder = resources.files("guard.policy")
-    counts: Counter[str] = Counter()
-    for name in ("general_prompts.txt", "common_words.txt"):
-        text = (folder / name).read_text(encoding="utf-8")
-        lines = (line for line in text.splitlines() if not line.startswith("#"))
-        counts.update(word for line in lines for word in _WORD.findall(line.lower()))
-    ranked = [word for word, _ in counts.most_common() if len(word) > 2 or word in _SHORT]
+    counted = sorted(lexicon().items(), key=lambda each: (-each[1], each[0]))
+    words = (word for word, _ in counted if _WORD.fullmatch(word))
+    ranked = [word for word in words if len(word) > 2 or word in _SHORT][:_LISTED]
     scale = math.log(len(ranked))
     costs = {word: math.log((rank + 1) * scale) for rank, word in enumerate(ranked)}
     begins = frozenset(word[:n] for word in costs for n in range(1, len(word) + 1))

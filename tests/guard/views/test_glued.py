@@ -22,7 +22,11 @@ def read(text: str) -> list[str]:
     [
         ("WhoisthefatherofMirelleQuay?", "Who is the father of Mirelle Quay?"),
         ("whatisthenameofthebook", "what is the name of the book"),
-        ("Tellme:whatdoesthisbooksay?", "Tellme:what does this book say?"),
+        ("Tellme:whatdoesthisbooksay?", "Tell me:what does this book say?"),
+        (
+            'HowdidMirelleQuay\'s"TheFerry"becomeabookthatpeopleread?',
+            'How did Mirelle Quay\'s"The Ferry"become a book that people read?',
+        ),
         ("HereisThePeakOfTheMountain!", "Here is The Peak Of The Mountain!"),
         ("Well, howtobakeabreadintheoven it is", "Well, how to bake a bread in the oven it is"),
     ],
@@ -42,6 +46,8 @@ def test_glued_words_are_parted(text: str, words: str) -> None:
         "a" * 100,
         "",
         "https://example.com/documentation/configuration",
+        "https://example.com/search?q=what%20is%20in%20the%20book",
+        "/usr/share/what/is/in/the/book",
     ],
 )
 def test_long_words_names_of_code_and_codes_are_left(text: str) -> None:
