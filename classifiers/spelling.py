@@ -1,7 +1,7 @@
 """Words that a text misspells, read as those of the policy that they are near.
 
 "The auhor Mirele Quay" names nobody, and a sentence encoder makes little of it. So a word that is
-no common one is read as the word of an alias or an example prompt that it is near to. Two words are
+none of English is read as the word of an alias or an example prompt that it is near to. Two are
 near if they are the same once at most one letter of each is left out, of long ones two: a letter
 too few or too many, a wrong one, two turned. Found as Garbe's SymSpell finds them, by comparing
 what is left when letters are left out (https://github.com/wolfgarbe/SymSpell), so that it costs the
