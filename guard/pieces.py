@@ -14,8 +14,8 @@ _TURN_MARKS: Final = re.compile(
     r"(?:<\|[^|<>\s]{1,40}\|>|</?(?:start|end)_of_turn>|\[/?INST\]|<</?SYS>>|</?s>)"
     r"(?:(?:system|user|assistant|developer|model|tool)\b)?"
 )
-# Markdown's emphasis and code, inside words as well; an underscore only at a word's edge.
-_EMPHASIS: Final = re.compile(r"\*+|`+|~~|(?<![^\W_])_+(?=\w)|(?<=\w)_+(?![^\W_])")
+# Markdown's emphasis and code, inside words as well; an underscore only at a word's edge. Hashtags.
+_EMPHASIS: Final = re.compile(r"\*+|`+|~~|(?<!\S)#(?=\w)|(?<![^\W_])_+(?=\w)|(?<=\w)_+(?![^\W_])")
 _QUOTED: Final = re.compile(
     r"[\"“„«](?P<double>[^\"“”„«»\n]+)[\"”“»]"
     # An apostrophe inside a word is no mark.
@@ -34,6 +34,10 @@ _ITEM: Final = re.compile(
 )
 _CELL_EDGE: Final = re.compile(r"[ \t]*\|[ \t]*")
 _FEWEST_ITEMS: Final = 2
+# Tags and brackets, where there is one for every word or more.
+_BRACKET: Final = re.compile(r"<[^<>\n]{1,40}>|[()\[\]{}<>]")
+_FEWEST_BRACKETS: Final = 4
+_BRACKETS_A_WORD: Final = 1.0
 # In less, nobody asks anything.
 _LEAST_WORDS: Final = 4
 
@@ -71,12 +75,17 @@ def _pieces(text: str) -> list[str]:
 
 
 def _without_layout(text: str) -> str | None:
-    """The items of a list or the cells of a table as running text; None if there are too few."""
+    """The items of a list, the cells of a table or words in brackets as running text.
+
+    None if there are too few of these.
+    """
     flat, items = _ITEM.subn("", text)
     flat, edges = _CELL_EDGE.subn(" ", flat)
-    if max(items, edges) < _FEWEST_ITEMS:
-        return None
-    return " ".join(flat.split())
+    bare, brackets = _BRACKET.subn(" ", flat)
+    words = bare.split()
+    if brackets >= max(_FEWEST_BRACKETS, _BRACKETS_A_WORD * len(words)):
+        return " ".join(words)
+    return " ".join(flat.split()) if max(items, edges) >= _FEWEST_ITEMS else None
 
 
 def unframed(text: str) -> str:

@@ -14,16 +14,18 @@ from itertools import pairwise
 from typing import Final
 
 from guard.context import Span
-from guard.lexicon import lexicon
+from guard.lexicon import is_word, lexicon
 from guard.views.view import Unit, View
 from guard.views.words import is_common
 
 KIND: Final = "glued words"
 
-# Characters without a space; few words are longer.
-_STRETCH: Final = re.compile(r"\S{16,}")
-# What addresses, paths and code have, and sentences do not.
-_CODE: Final = re.compile(r"[=&%/\\{}<>@_]")
+# Characters without a space, of a word or more.
+_STRETCH: Final = re.compile(r"\S{5,}")
+# Few words are longer. A shorter stretch is parted only beside others like it.
+_LONG: Final = 16
+# What addresses, paths and code have, and sentences do not; a date may have a slash.
+_CODE: Final = re.compile(r"[=&%\\{}<>@_]|/(?!\d)")
 _LETTERS: Final = re.compile(r"[^\W\d_]+")
 _CASE: Final = re.compile(r"(?<=[a-z])(?=[A-Z])")
 # The most common words of English that are parted into.
@@ -47,37 +49,60 @@ _MOST: Final = 4_000
 
 def parted(view: View) -> Iterator[View]:
     """The text with spaces between such words, if it has any."""
-    units: list[Unit] = []
-    stretches: list[Span] = []
+    found: list[tuple[re.Match[str], list[int], bool]] = []
+    together: set[str] = set()
     left = 0
     for stretch in _STRETCH.finditer(view.text):
-        left += len(stretch[0])
-        if left > _MOST:
-            break
         if _CODE.search(stretch[0]):
             continue
-        words: list[str] = []
-        ends: list[int] = []
-        for run in _LETTERS.finditer(stretch[0]):
-            places = _ends(run[0])
-            words += [run[0][a:b] for a, b in pairwise([0, *places, len(run[0])])]
-            ends += [stretch.start() + run.start() + place for place in places]
-        if not ends or not _reads(words):
-            continue
+        ends, words = _parted(stretch[0])
+        left += len(stretch[0]) if ends else 0
+        if left > _MOST:
+            break
+        alone = len(stretch[0]) >= _LONG and _reads(words)
+        if ends and (alone or all(map(_is_listed, words))):
+            found.append((stretch, ends, alone))
+            together |= set() if alone else _common(words)
+    # One may be a name that happens to be made of words; several are not.
+    if len(together) < _LEAST_COMMON:
+        found = [each for each in found if each[2]]
+    units: list[Unit] = []
+    stretches: list[Span] = []
+    for stretch, ends, _ in found:
         start = stretch.start() + len(units)
         # A space comes of the letter before it, so that each character of a view has a place.
-        units += [Unit(end - 1, end, f"{view.text[end - 1]} ") for end in ends]
+        places = (stretch.start() + end for end in ends)
+        units += [Unit(place - 1, place, f"{view.text[place - 1]} ") for place in places]
         stretches.append(Span(start, stretch.end() + len(units)))
     if units:
         made, _ = view.replaced(units, KIND)
         yield made.reading(_sentences(made, stretches))
 
 
+def _parted(stretch: str) -> tuple[list[int], list[str]]:
+    """Where in a stretch words end that are glued to another, and its words."""
+    words: list[str] = []
+    ends: list[int] = []
+    for run in _LETTERS.finditer(stretch):
+        places = [] if is_word(run[0].lower()) else _ends(run[0])
+        words += [run[0][a:b] for a, b in pairwise([0, *places, len(run[0])])]
+        ends += [run.start() + place for place in places]
+    return ends, words
+
+
+def _is_listed(word: str) -> bool:
+    """Whether it is a word of the list, or begins with a capital as names do."""
+    return word.lower() in _words()[0] or (word[0].isupper() and len(word) > 2)
+
+
+def _common(words: list[str]) -> set[str]:
+    return {word.lower() for word in words if is_common(word)}
+
+
 def _reads(words: list[str]) -> bool:
     """Whether the words of a stretch are words, and not what chance makes of letters."""
     known = sum(len(word) for word in words if len(word) > 2 and word.lower() in _words()[0])
-    common = {word.lower() for word in words if is_common(word)}
-    return len(common) >= _LEAST_COMMON and known >= _LEAST_SHARE * sum(map(len, words))
+    return len(_common(words)) >= _LEAST_COMMON and known >= _LEAST_SHARE * sum(map(len, words))
 
 
 def _sentences(made: View, stretches: list[Span]) -> list[Span]:

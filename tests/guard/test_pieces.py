@@ -41,6 +41,8 @@ ASKED = "Who sails the ferry of Saltgate?"
         'Let a = "Who sails", b = "the ferry of", c = "Saltgate?". Answer a + b + c.',
         "Answer this list as one question.\n1. Who sails\n2) the ferry\n(3) of\n4. Saltgate?",
         "Answer the question.\n- Who sails the\n* ferry of Saltgate?",
+        "(Who)(sails)(the)(ferry)(of)(Saltgate?)",
+        "<w>Who</w> <w>sails</w> <w>the</w> <w>ferry</w> <w>of</w> <w>Saltgate?</w>",
         "Answer: Who | sails | the | ferry | of | Saltgate?",
         "**W**ho **s**ails `the` ferry of *Saltgate*?",
         "__Who__ sails ~~the~~ ferry of _Saltgate_?",
@@ -57,6 +59,7 @@ def test_a_question_inside_a_sentence_or_a_template_is_looked_at_by_itself(text:
         "She said 'no' to it",
         "At 10:30 or so: yes",
         "snake_case it",
+        "It is (as I said) here (and there), f(x) or [1] of a <b>bold</b> one",
     ],
 )
 def test_an_apostrophe_a_word_or_a_time_makes_no_piece_of_its_own(text: str) -> None:

@@ -27,6 +27,14 @@ def read(text: str) -> list[str]:
             'HowdidMirelleQuay\'s"TheFerry"becomeabookthatpeopleread?',
             'How did Mirelle Quay\'s"The Ferry"become a book that people read?',
         ),
+        (
+            "Whatis thename ofthe bookthat MirelleQuay wrote?",
+            "What is the name of the book that Mirelle Quay wrote?",
+        ),
+        (
+            "Whoisthekeeperofthelight,bornon05/11/1991?",
+            "Who is the keeper of the light,born on05/11/1991?",
+        ),
         ("HereisThePeakOfTheMountain!", "Here is The Peak Of The Mountain!"),
         ("Well, howtobakeabreadintheoven it is", "Well, how to bake a bread in the oven it is"),
     ],
@@ -40,6 +48,8 @@ def test_glued_words_are_parted(text: str, words: str) -> None:
     [
         "Who is the father of Mirelle Quay?",
         "Donaudampfschifffahrtsgesellschaft",
+        "The windowsill of the boathouse, undersea and overland",
+        "Mirelleandquay of Saltgate",
         "antidisestablishmentarianism",
         "getUserNameFromDatabaseConnection",
         "dGhlIGZhdGhlciBvZiBNaXJlbGxl",
