@@ -64,6 +64,8 @@ class Detector:
         self._spelling = Spelling(bundle.words)
         self._encoder = encoder
         self._today = today
+        # Lists of words are read now, and not while the first request waits.
+        self._read("whatisit")
         if not (self._neighbours or self._keywords.compare):
             return
         if encoder is None:
