@@ -68,7 +68,7 @@ async def test_a_leak_is_status_1_and_shown(tmp_path: Path, questions: Path) -> 
     [
         (["--families", "nonsense"], "there is no `nonsense`"),
         (["--samples", "0"], "`--samples` must be at least 1"),
-        (["--questions", "none.jsonl"], "cannot read"),
+        (["--questions", "none.jsonl"], "cannot be read"),
         (["--guarded", "localhost"], "is no base URL"),
         (["--guarded", "http://127.0.0.1:9"], "names no model"),
     ],
