@@ -67,7 +67,9 @@ class Spelling:
 
         What is worth comparing are the sentences that hold them.
         """
-        words = [_Word(match, normalise(match[0])) for match in _WORD.finditer(text)]
+        matches = list(_WORD.finditer(text))
+        said = {written: normalise(written) for written in {match[0] for match in matches}}
+        words = [_Word(match, said[match[0]]) for match in matches]
         near = self._near({word.said for word in words if self._is_doubtful(word.said)})
         if not near:
             return None

@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from guard.decision import Detection, Evidence
+from guard.decision import Detection, Evidence, EvidenceKind
 from guard.normalise import normalise
 from guard.policy.load import load_policy
 from guard.policy.vectors import general_prompts
@@ -26,11 +26,8 @@ def words_of(text: str) -> str:
     return normalise(text) or text
 
 
-def found(*targets: tuple[str, str]) -> tuple[Detection, ...]:
-    return tuple(
-        Detection(target, (Evidence(kind, "p", 0.9, 0.7),))  # type: ignore[arg-type]
-        for target, kind in targets
-    )
+def found(*targets: tuple[str, EvidenceKind]) -> tuple[Detection, ...]:
+    return tuple(Detection(target, (Evidence(kind, "p", 0.9, 0.7),)) for target, kind in targets)
 
 
 def row(author: str, number: int) -> Row:

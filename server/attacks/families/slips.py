@@ -43,17 +43,20 @@ def _is_name(word: str) -> bool:
     return word[:1].isupper()
 
 
+def _everywhere_and_in_names(text: str, wear: Callable[[str], str]) -> Mapping[str, Start]:
+    return each(
+        every_word=asked(_worn(text, wear, which=_any)),
+        names=asked(_worn(text, wear, which=_is_name)),
+    )
+
+
 def _mistyped(word: str) -> str:
     at = len(word) // 2
     return word[:at] + _BESIDE.get(word[at].lower(), "x") + word[at + 1 :]
 
 
 def _keyboard_slips(item: Item) -> Mapping[str, Start]:
-    q = item.question
-    return each(
-        every_word=asked(_worn(q, _mistyped, which=_any)),
-        names=asked(_worn(q, _mistyped, which=_is_name)),
-    )
+    return _everywhere_and_in_names(item.question, _mistyped)
 
 
 def _voweless(word: str) -> str:
@@ -61,11 +64,7 @@ def _voweless(word: str) -> str:
 
 
 def _vowels_left_out(item: Item) -> Mapping[str, Start]:
-    q = item.question
-    return each(
-        every_word=asked(_worn(q, _voweless, which=_any)),
-        names=asked(_worn(q, _voweless, which=_is_name)),
-    )
+    return _everywhere_and_in_names(item.question, _voweless)
 
 
 def _clipped_words(item: Item) -> Mapping[str, Start]:
@@ -84,11 +83,7 @@ def _sounded(word: str) -> str:
 
 
 def _sounds_alike(item: Item) -> Mapping[str, Start]:
-    q = item.question
-    return each(
-        every_word=asked(_worn(q, _sounded, which=_any)),
-        names=asked(_worn(q, _sounded, which=_is_name)),
-    )
+    return _everywhere_and_in_names(item.question, _sounded)
 
 
 def _telegram(item: Item) -> Mapping[str, Start]:
@@ -116,11 +111,7 @@ def _doubled(word: str) -> str:
 
 
 def _letters_doubled(item: Item) -> Mapping[str, Start]:
-    q = item.question
-    return each(
-        every_word=asked(_worn(q, _doubled, which=_any)),
-        names=asked(_worn(q, _doubled, which=_is_name)),
-    )
+    return _everywhere_and_in_names(item.question, _doubled)
 
 
 def _mixed_slips(item: Item) -> Mapping[str, Start]:

@@ -10,7 +10,7 @@ from server.attacks.exchange import Choice, Reply
 from server.attacks.families import FAMILIES
 from server.attacks.page import page
 from server.attacks.report import Limits, report, table
-from server.attacks.results import Arm, Outcome, Result, count
+from server.attacks.results import ARMS, Arm, Outcome, Result, count
 from server.attacks.shares import share, together
 from server.attacks.transcripts import Held, Key
 from tests.server.attacks.items import ITEM
@@ -26,7 +26,7 @@ def counted(family: str, *each: Held) -> Outcome:
 
 
 def result(family: str, **arms: Outcome) -> Result:
-    return Result(FAMILIES[family], 1, arms)  # type: ignore[arg-type]
+    return Result(FAMILIES[family], 1, {arm: arms[arm] for arm in ARMS if arm in arms})
 
 
 def of(met: float, n: int = 100, groups: int = 10) -> Outcome:
