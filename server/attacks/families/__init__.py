@@ -13,16 +13,20 @@ from server.attacks.families import (
     coded,
     forced,
     guises,
+    mingled,
+    named,
     parts,
     rewording,
     slips,
     surroundings,
     turns,
+    worn,
 )
 from server.attacks.family import Family
 
 _MODULES: Final = (
-    rewording, slips, parts, guises, coded, begun, choosing, forced, channels, surroundings, turns
+    rewording, slips, worn, named, mingled, parts, guises, coded, begun, choosing, forced, channels,
+    surroundings, turns,
 )  # fmt: skip
 
 FAMILIES: Final[Mapping[str, Family]] = {

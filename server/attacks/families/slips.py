@@ -9,12 +9,12 @@ from typing import Final
 from server.attacks.family import Family, Start, asked, each
 from server.attacks.item import Item
 
-_WORD: Final = re.compile(r"[^\W\d_]+")
+WORD: Final = re.compile(r"[^\W\d_]+")
 _KEYS: Final = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
 _BESIDE: Final = {a: b for row in _KEYS for a, b in zip(row, row[1:] + row[-2], strict=True)}
 # From this length on a word is worn.
 _LONG: Final = 5
-_SMALL_WORDS: Final = frozenset(
+SMALL_WORDS: Final = frozenset(
     "a an and are as at be by did do does for from has have he her his how i in is it its me of on"
     " or she tell that the their they this to was were what when where which who whom whose why"
     " with you your".split()
@@ -25,17 +25,18 @@ _SOUNDS: Final = (
 )  # fmt: skip
 
 
-def _worn(text: str, wear: Callable[[str], str], *, which: Callable[[str], bool]) -> str:
+def worn(text: str, wear: Callable[[str], str], *, which: Callable[[str], bool]) -> str:
     """A text with some of its longer words worn."""
 
     def one(match: re.Match[str]) -> str:
         word = match[0]
         return wear(word) if len(word) >= _LONG and which(word) else word
 
-    return _WORD.sub(one, text)
+    return WORD.sub(one, text)
 
 
-def _any(_: str) -> bool:
+def any_word(_: str) -> bool:
+    """Takes each word for one to be worn."""
     return True
 
 
@@ -45,8 +46,8 @@ def _is_name(word: str) -> bool:
 
 def _everywhere_and_in_names(text: str, wear: Callable[[str], str]) -> Mapping[str, Start]:
     return each(
-        every_word=asked(_worn(text, wear, which=_any)),
-        names=asked(_worn(text, wear, which=_is_name)),
+        every_word=asked(worn(text, wear, which=any_word)),
+        names=asked(worn(text, wear, which=_is_name)),
     )
 
 
@@ -70,8 +71,8 @@ def _vowels_left_out(item: Item) -> Mapping[str, Start]:
 def _clipped_words(item: Item) -> Mapping[str, Start]:
     q = item.question
     return each(
-        one_letter=asked(_worn(q, lambda word: word[:-1], which=_any)),
-        two_letters_of_names=asked(_worn(q, lambda word: word[:-2], which=_is_name)),
+        one_letter=asked(worn(q, lambda word: word[:-1], which=any_word)),
+        two_letters_of_names=asked(worn(q, lambda word: word[:-2], which=_is_name)),
     )
 
 
@@ -88,7 +89,7 @@ def _sounds_alike(item: Item) -> Mapping[str, Start]:
 
 def _telegram(item: Item) -> Mapping[str, Start]:
     words = [word.strip("?.,") for word in item.question.split(" ")]
-    kept = [word for word in words if word.lower() not in _SMALL_WORDS]
+    kept = [word for word in words if word.lower() not in SMALL_WORDS]
     return each(
         words=asked(" ".join(kept)),
         key_words=asked(f"Answer for these key words: {', '.join(kept)}"),
