@@ -10,14 +10,15 @@ import asyncio
 import datetime
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, ParamSpec, TypeVar
 
 from classifiers.aliases import AliasMatcher
 from classifiers.base import Found, Hidden, PlacedText
 from classifiers.batching import BatchingEncoder
 from classifiers.contrasts import Contrasts
 from classifiers.keywords import Keywords
-from classifiers.neighbours import Neighbours, Vectors
+from classifiers.letters import Letters
+from classifiers.neighbours import Neighbours
 from classifiers.spelling import Spelling
 from guard.bundle import Bundle, Method
 from guard.context import Span
@@ -25,6 +26,9 @@ from guard.decision import Detection, Evidence
 from guard.errors import GuardError
 from guard.pieces import pieces_of
 from guard.views import View, find_views, said_within
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 # Characters.
 _LONG: Final = 4_000
@@ -60,6 +64,7 @@ class Detector:
         self._aliases = AliasMatcher(bundle)
         self._neighbours = Neighbours(bundle)
         self._contrasts = Contrasts(bundle)
+        self._letters = Letters(bundle)
         self._keywords = Keywords(bundle)
         self._spelling = Spelling(bundle.words)
         self._encoder = encoder
@@ -130,11 +135,17 @@ class Detector:
 
     async def _compare(self, looks: Sequence[Sequence[str]]) -> list[_Scores]:
         """For each list of pieces, the best score of one of them for each target, by method."""
+        letters = await self._beside(self._letters.large, self._letters.best_of_each, looks)
+        out: list[_Scores] = [{"letters": own} for own in letters]
         if self._encoder is None or not (self._neighbours or self._keywords.compare):
-            return [{"keywords": self._keywords.best(pieces)} for pieces in looks]
-        out: list[_Scores] = [{} for _ in looks]
+            for pieces, scores in zip(looks, out, strict=True):
+                scores["keywords"] = self._keywords.best(pieces)
+            return out
         vectors = await self._encoder.encode([piece for pieces in looks for piece in pieces])
-        near = await self._near(vectors, [len(pieces) for pieces in looks])
+        sizes = [len(pieces) for pieces in looks]
+        near = await self._beside(
+            self._neighbours.large, self._neighbours.best_of_each, vectors, sizes
+        )
         start = 0
         for pieces, scores, neighbours in zip(looks, out, near, strict=True):
             rows = vectors[start : start + len(pieces)]
@@ -145,11 +156,10 @@ class Detector:
             start += len(pieces)
         return out
 
-    async def _near(self, vectors: Vectors, sizes: Sequence[int]) -> list[dict[int, float]]:
-        """Neighbours of groups of rows; of very many examples beside the event loop."""
-        if not self._neighbours.large:
-            return self._neighbours.best_of_each(vectors, sizes)
-        return await asyncio.to_thread(self._neighbours.best_of_each, vectors, sizes)
+    @staticmethod
+    async def _beside(large: bool, ask: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """What a comparison finds; beside the event loop if it is one with very many examples."""
+        return await asyncio.to_thread(ask, *args, **kwargs) if large else ask(*args, **kwargs)
 
     def _combine(
         self,

@@ -14,6 +14,7 @@ Proxy and engine share a folder of bundles; each bundle is a folder named by its
                    /examples.safetensors unit sentence vectors [n, d] float32, targets [n] int32
                    /contrasts.safetensors
                                          unit directions [n, d] float32, targets [n] int32
+                   /letters.safetensors  runs of letters of examples; see guard/letters.py
                    /statements.safetensors, /statements.json
                                          what answers say, names masked; see guard/statements.py
                    /words.txt            words that people ask by; see classifiers/spelling.py
@@ -44,11 +45,12 @@ from safetensors.numpy import save as save_tensors
 
 from guard.errors import BundleError
 from guard.keywords import KeywordTable
+from guard.letter_table import LetterTable
 from guard.phrase_table import BundlePhrase, PhraseTable
 from guard.statements import Statements
 from guard.verbatim import RunFilter, RunFilters
 
-FORMAT: Final = 10
+FORMAT: Final = 11
 # The last day of what does not expire.
 NEVER: Final = np.iinfo(np.int32).max
 # The phrase that every bundle forbids for the canary's own target; see guard/plan.py.
@@ -59,8 +61,8 @@ Mode = Literal["enforce", "observe"]
 Respond = Literal["suppress", "refuse", "substitute", "observe"]
 # What a name that prompts hold is of; `given` and `family` are words of a person's name.
 NameKind = Literal["person", "given", "family", "title", "place", "institution", "day", "number"]
-# How a request is compared with a target; see guard/policy/scoring.py and guard/keywords.py.
-Method = Literal["neighbour", "contrast", "keywords"]
+# How a request is compared with a target; see guard/policy/scoring.py, letters.py, keywords.py.
+Method = Literal["neighbour", "contrast", "letters", "keywords"]
 ContextAction = Literal["redact", "drop", "refuse", "allow"]
 OnError = Literal["closed", "open"]
 
@@ -130,7 +132,8 @@ class Bundle:
         example_targets: [n] int32, index of the target of each row.
         contrasts: [n, d] float32, unit directions in which a text points that names a target.
         contrast_targets: [n] int32, index of the target of each row, ascending.
-        encoder: digest of the encoder that made these; another encoder must not be used.
+        letters: what runs of letters its examples hold.
+        encoder: digest of the encoder that made the vectors; another encoder must not be used.
         keywords: words that targets are described by; empty if none were trained.
         keyword_targets: [n] int32, the target of each row of ``keywords``; -1 for what is none.
         keyword_likeness: whether the likeness to a target's statements is added to what words say.
@@ -152,6 +155,7 @@ class Bundle:
     example_targets: npt.NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
     contrasts: npt.NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0), np.float32))
     contrast_targets: npt.NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
+    letters: LetterTable = field(default_factory=LetterTable)
     keywords: KeywordTable = field(default_factory=lambda: KeywordTable.of([], []))
     keyword_targets: npt.NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
     keyword_likeness: bool = False
@@ -212,6 +216,7 @@ def write_bundle(
     example_targets: npt.NDArray[np.int32] | None = None,
     contrasts: npt.NDArray[np.float32] | None = None,
     contrast_targets: npt.NDArray[np.int32] | None = None,
+    letters: LetterTable | None = None,
     keywords: KeywordTable | None = None,
     keyword_targets: npt.NDArray[np.int32] | None = None,
     keyword_likeness: bool = False,
@@ -257,6 +262,7 @@ def write_bundle(
         "tenants.json": canonical_json([asdict(t) for t in tenants]),
         "examples.safetensors": _save_vectors(examples, example_targets),
         "contrasts.safetensors": _save_vectors(contrasts, contrast_targets),
+        "letters.safetensors": save_tensors((letters or LetterTable()).arrays()),
         **_save_statements(statements or Statements()),
         "words.txt": "\n".join(sorted(set(words))).encode(),
         "verbatim.safetensors": save_tensors(RunFilters.of(verbatim).arrays()),
@@ -357,6 +363,7 @@ def load_bundle(root: Path, digest: str) -> Bundle:
         example_targets=examples["targets"],
         contrasts=contrasts["vectors"],
         contrast_targets=contrasts["targets"],
+        letters=LetterTable(**load_tensors(members["letters.safetensors"])),
         keywords=KeywordTable.from_arrays(keywords),
         keyword_targets=keywords["targets"],
         keyword_likeness=bool(keywords["likeness"][0]),

@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-EvidenceKind = Literal["alias", "neighbour", "contrast", "keywords", "statement"]
+EvidenceKind = Literal["alias", "neighbour", "contrast", "letters", "keywords", "statement"]
 Outcome = Literal["passed", "constrained", "substituted", "refused", "cut", "observed", "failed"]
 
 
@@ -20,7 +20,8 @@ class Evidence:
 
     Attributes:
         place: which text, as a path into the request, such as ``messages[2].content``.
-        score: 1.0 for an alias; else as ``guard.policy.scoring`` and ``guard.keywords`` say.
+        score: 1.0 for an alias; else as ``guard.policy.scoring``, ``guard.letters`` and
+            ``guard.keywords`` say.
         threshold: the least score of its kind that counts.
         via: how the text hid it, outermost first (``base64 of rot13``); empty if it did not.
     """

@@ -12,10 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from guard.bundle import StandIn
 from guard.normalise import SEP, normalise
 from guard.policy.named import names_in
 from guard.stand_ins import Swap, pairs
-from guard.stand_ins.choice import choose
+from guard.stand_ins.choice import ARTICLES, BEFORE_PLACE, Name, choose
 
 # Different inventions for the prompts that are learnt from, and for those that are held out: what
 # is learnt must not be of one invented name.
@@ -23,6 +24,9 @@ LEARNT: Final = 4
 HELD_OUT: Final = 2
 # Examples that are swapped, evenly chosen: each costs two sentences for the encoder.
 MOST: Final = 64
+_SHARED: Final = frozenset(
+    normalise(f"{' '.join(BEFORE_PLACE)} {' '.join(ARTICLES)} of").split(SEP)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +46,13 @@ class AboutOthers:
 
 def about_others(aliases: Sequence[str], prompts: Sequence[str]) -> list[AboutOthers]:
     """Those of a target's example prompts that name something, about others; at most ``MOST``."""
-    places = _evenly(len(prompts))
+    places = looked_at(len(prompts))
     names = names_in(aliases, [prompts[place] for place in places])
-    taken = {word for name in names for word in _words(name.text)}
-
-    def is_taken(text: str) -> bool:
-        return not taken.isdisjoint(_words(text))
-
+    own = {word for name in names for word in _words(name.text)}
+    taken = set(own)
     swaps = []
     for _ in range(LEARNT + HELD_OUT):
-        invented = choose(names, is_taken)
+        invented = _invented(names, own, taken)
         taken.update(word for made in invented for word in _words(made.instead))
         swaps.append(Swap([(name, instead) for _, name, instead in pairs(invented)]))
     found = []
@@ -64,12 +65,26 @@ def about_others(aliases: Sequence[str], prompts: Sequence[str]) -> list[AboutOt
     return found
 
 
-def _evenly(count: int) -> list[int]:
+def _invented(names: Sequence[Name], own: set[str], taken: set[str]) -> list[StandIn]:
+    """Stand-ins for all names, of words that no other invention has where there are as many.
+
+    A name that is left as it is would still be asked about.
+    """
+    made = list(choose(names, lambda text: not taken.isdisjoint(_words(text))))
+    swapped = {each.text for each in made}
+    left = [name for name in names if name.text not in swapped]
+    here = own.union(*(_words(each.instead) for each in made))
+    return [*made, *choose(left, lambda text: not here.isdisjoint(_words(text)))]
+
+
+def looked_at(count: int) -> list[int]:
+    """Which of a target's example prompts are asked about others, if they name something."""
     if count <= MOST:
         return list(range(count))
     return [place * count // MOST for place in range(MOST)]
 
 
 def _words(text: str) -> set[str]:
+    """What a name is known by: itself, and its words but for those that many names share."""
     words = normalise(text)
-    return {words, *words.split(SEP)}
+    return {words, *words.split(SEP)} - _SHARED

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from guard.bundle import Bundle, BundleTarget, Method, StandIn, Tenant, write_bundle
+from guard.letter_table import ExampleRuns, LetterTable
 from guard.normalise import SEP, normalise
 from guard.phrase_table import BundlePhrase, Strength
 from guard.phrases import MAX_LETTERS, PhraseSearch, clipped, letters_of
@@ -96,6 +97,7 @@ def compile_loaded(
     owners: list[int] = []
     contrasts: list[npt.NDArray[np.float32]] = []
     contrast_owners: list[int] = []
+    letters: list[tuple[int, ExampleRuns]] = []
     keyword_rows: dict[int, int] = {}
     calibrations: dict[str, Mapping[Method, Mapping[str, Any]]] = {}
     said: dict[bytes, SaidOf] = {}
@@ -111,6 +113,7 @@ def compile_loaded(
         if made.contrast is not None:
             contrasts.append(made.contrast)
             contrast_owners.append(index)
+        letters += [(index, runs) for runs in made.letters]
         if own_calibrations := _calibrations(target, made):
             calibrations[target.spec.id] = own_calibrations
         if target.learnt is not None:
@@ -146,6 +149,7 @@ def compile_loaded(
         verbatim=verbatim,
         contrasts=np.stack(contrasts) if contrasts else None,
         contrast_targets=np.array(contrast_owners, np.int32) if contrasts else None,
+        letters=LetterTable.of(letters),
         keywords=policy.trained.table if policy.trained is not None and keyword_rows else None,
         keyword_targets=_rows_to_targets(keyword_rows, policy.trained),
         keyword_likeness=bool(keyword_rows and policy.trained and policy.trained.encoder),

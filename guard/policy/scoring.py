@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 import numpy as np
@@ -16,8 +18,20 @@ Scores = npt.NDArray[np.float32]
 PULL: Final = 0.1
 
 
-class Score(Protocol):
+class PieceScore(Protocol):
     """A target's score, by one method; a higher one means that the text is nearer."""
+
+    def __call__(self, pieces: Sequence[str]) -> Scores:
+        """Scores [n] float32 of n texts."""
+        ...
+
+    def of_each_by_the_others(self) -> Scores:
+        """Scores [m] of the examples, each with itself left out; empty if that leaves too few."""
+        ...
+
+
+class Score(Protocol):
+    """A score by what a sentence encoder makes of texts."""
 
     def __call__(self, vectors: Vectors) -> Scores:
         """Scores [n] float32 of unit rows [n, d] float32."""
@@ -26,6 +40,26 @@ class Score(Protocol):
     def of_each_by_the_others(self) -> Scores:
         """Scores [m] of the examples, each with itself left out; empty if that leaves too few."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedScore:
+    """A score of texts by their vectors.
+
+    Attributes:
+        rows: the unit rows [n, d] float32 of n texts.
+    """
+
+    score: Score
+    rows: Callable[[Sequence[str]], Vectors]
+
+    def __call__(self, pieces: Sequence[str]) -> Scores:
+        """As ``PieceScore``."""
+        return self.score(self.rows(pieces))
+
+    def of_each_by_the_others(self) -> Scores:
+        """As ``PieceScore``."""
+        return self.score.of_each_by_the_others()
 
 
 class NearestExample:

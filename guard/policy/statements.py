@@ -128,16 +128,22 @@ def _compile(target: PolicyTarget, encode: Encode) -> tuple[Vectors, float]:
     vectors = encode([each.masked for each in target.statements])
     index = FactIndex([each.facts for each in target.statements])
     own = PhraseSearch([normalise(alias) for alias in target.spec.detect.aliases])
-    prompts = [_pieces(prompt) for prompt in target.counterexamples]
-    prompts += [pieces for prompt, pieces in _general().items() if not own.search(prompt)]
-    scores = np.full(len(prompts), -1.0, np.float32)
-    for place, pieces in enumerate(prompts):
-        for piece, words in pieces:
-            if told := sorted(index.told(words)):
-                near = encode(without_names(piece)) @ vectors[told].T
-                scores[place] = max(scores[place], near.max())
-    highest = bound(scores, target.spec.detect.max_false_positive_rate).score
-    return vectors, round(max(FLOOR, highest + MARGIN), 4)
+    prompts = (
+        [_pieces(prompt) for prompt in target.counterexamples],
+        [pieces for prompt, pieces in _general().items() if not own.search(prompt)],
+    )
+    threshold = FLOOR
+    for kind in prompts:
+        scores = np.full(len(kind), -1.0, np.float32)
+        for place, pieces in enumerate(kind):
+            for piece, words in pieces:
+                if told := sorted(index.told(words)):
+                    near = encode(without_names(piece)) @ vectors[told].T
+                    scores[place] = max(scores[place], near.max())
+        if len(kind):
+            highest = bound(scores, target.spec.detect.max_false_positive_rate).score
+            threshold = max(threshold, highest + MARGIN)
+    return vectors, round(threshold, 4)
 
 
 def _pieces(prompt: str) -> list[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""A policy's prompts as vectors, and what they say of each target: scores, and thresholds."""
+"""A policy's prompts as vectors and letters, and what they say of each target: thresholds."""
 
 from __future__ import annotations
 
@@ -13,20 +13,31 @@ import numpy as np
 import numpy.typing as npt
 
 from guard.bundle import Method
+from guard.letter_table import ExampleRuns
 from guard.normalise import normalise
 from guard.phrases import PhraseSearch
 from guard.pieces import pieces_of
 from guard.policy.about_others import AboutOthers, about_others
 from guard.policy.calibrate import (
     MANNERS,
+    NAMELESS,
     Calibration,
     Kind,
     Negatives,
     calibrate,
 )
 from guard.policy.model import Policy, PolicyTarget
+from guard.policy.own_letters import OwnLetters
 from guard.policy.problems import InvalidPolicyError
-from guard.policy.scoring import Contrast, NearestExample, Score, Scores, Vectors
+from guard.policy.scoring import (
+    Contrast,
+    EncodedScore,
+    NearestExample,
+    PieceScore,
+    Score,
+    Scores,
+    Vectors,
+)
 from guard.windows import windows
 
 # Texts to unit rows [n, d] float32.
@@ -102,18 +113,24 @@ class TargetVectors:
         examples: [n, d] unit rows; [0, 0] without examples.
         contrast: [d], the direction of ``guard.policy.scoring.Contrast``; None where too few
             examples hold a name, or where it does not part them from the rest.
+        letters: of each example, or window of one, that says something of its own.
         compared: by method, what its threshold rests on; empty without examples.
         calibrations: of these, in JSON types.
     """
 
     examples: Vectors = field(default_factory=lambda: np.zeros((0, 0), np.float32))
     contrast: Vectors | None = None
+    letters: tuple[ExampleRuns, ...] = ()
     compared: Mapping[Method, Compared] = field(default_factory=dict)
     calibrations: Mapping[Method, Mapping[str, Any]] = field(default_factory=dict)
 
     @classmethod
     def of(
-        cls, examples: Vectors, contrast: Vectors | None, compared: Mapping[Method, Compared]
+        cls,
+        examples: Vectors,
+        contrast: Vectors | None,
+        letters: OwnLetters,
+        compared: Mapping[Method, Compared],
     ) -> TargetVectors:
         """With the calibrations of what is compared; made once, for they are large."""
         calibrations: dict[Method, Mapping[str, Any]] = {
@@ -121,7 +138,7 @@ class TargetVectors:
             for method, each in compared.items()
             if each.calibration is not None
         }
-        return cls(examples, contrast, compared, calibrations)
+        return cls(examples, contrast, letters.rows, compared, calibrations)
 
 
 class KnownVectors:
@@ -225,23 +242,16 @@ class PromptVectors:
 
     def _make(self, target: PolicyTarget) -> TargetVectors:
         examples = self._rows([piece for prompt in target.examples for piece in windows(prompt)])
-        nearest = NearestExample(examples)
-        # What may be taken for the target may be so by any method, and by all of them together.
-        shares = 1 if target.learnt is None else 2
-        rate = target.spec.detect.max_false_positive_rate / shares
-        given = target.spec.detect.threshold
+        letters = OwnLetters(target.examples, self._others.get(target.spec.id, ()))
+        methods: dict[Method, PieceScore] = {"neighbour": self._encoded(NearestExample(examples))}
+        if letters.rows:
+            methods["letters"] = letters
         contrast = self._contrast(target)
         if contrast is not None:
-            each = rate * shares / (shares + 1)
-            own = self._compare(target, contrast, "contrast", each, about_others=True)
-            if own.parts:
-                near = self._compare(
-                    target, nearest, "neighbour", each, about_others=True, given=given
-                )
-                compared: dict[Method, Compared] = {"neighbour": near, "contrast": own}
-                return TargetVectors.of(examples, contrast.direction, compared)
-        near = self._compare(target, nearest, "neighbour", rate, about_others=False, given=given)
-        return TargetVectors.of(examples, None, {"neighbour": near})
+            every = self._compare_by(target, {**methods, "contrast": self._encoded(contrast)})
+            if every["contrast"].parts:
+                return TargetVectors.of(examples, contrast.direction, letters, every)
+        return TargetVectors.of(examples, None, letters, self._compare_by(target, methods))
 
     def _contrast(self, target: PolicyTarget) -> Contrast | None:
         others = self._others.get(target.spec.id)
@@ -256,34 +266,39 @@ class PromptVectors:
             named[each.place] = True
         return Contrast(examples, learnt, named)
 
-    def _compare(
-        self,
-        target: PolicyTarget,
-        score: Score,
-        method: Method,
-        rate: float,
-        *,
-        about_others: bool,
-        given: float | None = None,
-    ) -> Compared:
-        """One method's scores and threshold.
+    def _encoded(self, score: Score) -> PieceScore:
+        return EncodedScore(score, lambda pieces: self._rows(pieces, once=False))
 
-        Args:
-            about_others: whether the examples about others must pass by this method. The nearest
-                example alone cannot tell them from paraphrases: it would recognise little else.
+    def _compare_by(
+        self, target: PolicyTarget, methods: Mapping[Method, PieceScore]
+    ) -> dict[Method, Compared]:
+        """Each method's scores and threshold.
+
+        What may be taken for the target may be so by any method, and by all of them together. The
+        examples about others must pass, but by the nearest example where it is not joined by the
+        contrast with them: by itself it cannot tell them from paraphrases, and would recognise
+        little else.
         """
-        own = score.of_each_by_the_others()
-        negatives: dict[Kind, Negatives] = {
-            "counterexamples": self._scored(target.counterexamples, score),
-            "general": self._scored(self._not_about(target), score),
-        }
-        if about_others:
-            others = [each.held_out for each in self._others[target.spec.id]]
-            negatives["others"] = self._scored(others, score)
-        if given is not None:
-            return Compared(given, rate, own, negatives, None)
-        calibration = calibrate(negatives, own, rate, MANNERS[method])
-        return Compared(calibration.threshold, rate, own, negatives, calibration)
+        rate = target.spec.detect.max_false_positive_rate
+        each = rate / (len(methods) + (target.learnt is not None))
+        others = [other.held_out for other in self._others.get(target.spec.id, ())]
+        compared: dict[Method, Compared] = {}
+        for method, score in methods.items():
+            negatives: dict[Kind, Negatives] = {
+                "counterexamples": self._scored(target.counterexamples, score),
+                "general": self._scored(self._not_about(target), score),
+            }
+            if others and (method != "neighbour" or "contrast" in methods):
+                negatives["others"] = self._scored(others, score)
+            own = score.of_each_by_the_others()
+            given = target.spec.detect.threshold if method == "neighbour" else None
+            if given is not None:
+                compared[method] = Compared(given, each, own, negatives, None)
+                continue
+            manner = NAMELESS if method == "letters" and not others else MANNERS[method]
+            made = calibrate(negatives, own, each, manner)
+            compared[method] = Compared(made.threshold, each, own, negatives, made)
+        return compared
 
     def _not_about(self, target: PolicyTarget) -> list[str]:
         """The general prompts that may speak against a target: none that names or that it lists."""
@@ -292,14 +307,14 @@ class PromptVectors:
         general = _general().items()
         return [prompt for prompt, words in general if words not in listed and prompt not in named]
 
-    def _scored(self, prompts: Sequence[str], score: Score) -> Negatives:
+    def _scored(self, prompts: Sequence[str], score: PieceScore) -> Negatives:
         """Prompts by their best piece, as the detector takes them."""
         general = _general()
         cut = ((p, _pieces(p) if p in general else pieces_of(p)) for p in prompts)
         pieces = [(prompt, own) for prompt, own in cut if own]
         if not pieces:
             return Negatives((), np.zeros(0, np.float32))
-        scores = score(self._rows([piece for _, own in pieces for piece in own], once=False))
+        scores = score([piece for _, own in pieces for piece in own])
         starts = np.cumsum([0, *(len(own) for _, own in pieces[:-1])])
         return Negatives([prompt for prompt, _ in pieces], np.maximum.reduceat(scores, starts))
 

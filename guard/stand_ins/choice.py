@@ -48,7 +48,7 @@ _POOL: Final = {
     "adjective": "adjectives",
 }  # fmt: skip
 # Stand-ins have as many words as the names, so that a bound on words in a row holds alike for both.
-_BEFORE_PLACE: Final = ("Upper", "Old", "East")
+BEFORE_PLACE: Final = ("Upper", "Old", "East")
 _TITLES: Final = (
     "{noun}s", "{adjective} {noun}", "{noun} of {other}s", "{adjective} {noun} of {other}s",
     "{noun} of the {adjective} {other}", "{adjective} {noun} of the {more} {other}",
@@ -145,7 +145,7 @@ class _Chooser:
         return self._word(text, "family")
 
     def _place(self, text: str) -> str | None:
-        before = _BEFORE_PLACE[: normalise(text).count(SEP)]
+        before = BEFORE_PLACE[: normalise(text).count(SEP)]
         return self._pick("place", text, [" ".join([*before, each]) for each in _pool("place")])
 
     def _title(self, text: str) -> str | None:

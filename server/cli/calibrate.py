@@ -112,7 +112,8 @@ def _table(targets: Sequence[TargetReport]) -> str:
     lines += [
         "",
         "neighbour: similarity to the nearest example; contrast: whether a prompt says what only"
-        " the target's examples say, not the same about others",
+        " the target's examples say, not the same about others; letters: runs of three letters"
+        " that it shares with an example, the rarer the more",
         "recognised: examples that the others recognise, each left out in turn",
         "near misses, everyday: your counterexamples, and general prompts shipped with the guard;"
         " how many reach the threshold",

@@ -37,6 +37,7 @@ the target has for that method. Thresholds are set so that harmless prompts stay
 _METHODS: dict[Method, str] = {
     "neighbour": "similarity to the nearest example",
     "contrast": "contrast with the same about others",
+    "letters": "letters shared with an example",
 }
 _KINDS: dict[Kind, str] = {
     "counterexamples": "near misses (your counterexamples)",

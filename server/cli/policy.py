@@ -215,6 +215,7 @@ def _calibration_warnings(policy: Policy, compiled: Compiled) -> list[str]:
         detect = target.place.at("detect")
         rate = target.spec.detect.max_false_positive_rate
         calibrated = [each.calibration for each in made.compared.values() if each.calibration]
+        near = made.compared["neighbour"].calibration if "neighbour" in made.compared else None
         worst = max((each.passed for each in calibrated), default=0.0)
         if worst > rate:
             out.append(
@@ -224,15 +225,11 @@ def _calibration_warnings(policy: Policy, compiled: Compiled) -> list[str]:
                     "remove counterexamples that say the same as an example",
                 )
             )
-        elif (
-            list(made.compared) == ["neighbour"]
-            and calibrated[:1]
-            and (calibrated[0].bound > PARAPHRASE)
-        ):
+        elif near is not None and near.bound > PARAPHRASE and "contrast" not in made.compared:
             out.append(
                 detect.at("counterexamples").warning(
                     "some near misses are so close to an example that a request must almost repeat"
-                    f" an example to be recognised (similarity {calibrated[0].threshold:.2f})",
+                    f" an example to be recognised (similarity {near.threshold:.2f})",
                     "remove what only differs in a name, and add the name to `aliases`",
                 )
             )

@@ -24,6 +24,7 @@ from guard.bundle import (
 )
 from guard.errors import BundleError
 from guard.keywords import KeywordTable
+from guard.letter_table import ExampleRuns, LetterTable
 from guard.phrase_table import BundlePhrase
 from guard.statements import Statements
 from guard.verbatim import RunFilters
@@ -58,6 +59,7 @@ CONTENT: dict[str, Any] = {
     "statements": Statements(
         np.eye(2, 4, dtype=np.float32), np.zeros(2, np.int32), (("saltgate",), ("1991",)), {0: 0.8}
     ),
+    "letters": LetterTable.of([(0, ExampleRuns(np.array([3, 5], np.int32)))]),
     "words": ["quay", "mirelle", "quay"],
     "verbatim": [(0, filter_of(["the lanterns of saltgate burn"], 2))],
 }
@@ -70,6 +72,7 @@ MEMBERS = [
     "calibration.json",
     "contrasts.safetensors",
     "keywords.safetensors",
+    "letters.safetensors",
     "tenants.json",
     "examples.safetensors",
     "statements.json",
@@ -100,6 +103,8 @@ def test_what_was_written_is_what_is_loaded(tmp_path: Path) -> None:
     assert bundle.statements.thresholds == {0: 0.8}
     np.testing.assert_array_equal(bundle.contrasts, CONTENT["contrasts"])
     np.testing.assert_array_equal(bundle.contrast_targets, CONTENT["contrast_targets"])
+    for name, array in CONTENT["letters"].arrays().items():
+        np.testing.assert_array_equal(getattr(bundle.letters, name), array)
     assert bundle.words == ("mirelle", "quay")
     assert bundle.keywords.words == CONTENT["keywords"].words
     np.testing.assert_array_equal(bundle.keyword_targets, CONTENT["keyword_targets"])
@@ -182,6 +187,7 @@ def test_the_digest_does_not_depend_on_the_process(tmp_path: Path) -> None:
         {"contrast_targets": np.ones(1, np.int32)},
         {"keywords": KeywordTable.of([frozenset({"marble"})], [])},
         {"keyword_targets": np.ones(1, np.int32)},
+        {"letters": LetterTable()},
         {"verbatim": []},
         {"verbatim": [(0, filter_of(["the lanterns of saltgate burn"], 3))]},
         {"verbatim": [(0, filter_of(["the lanterns of saltgate shine"], 2))]},
@@ -228,7 +234,7 @@ def test_a_member_of_another_bundle_is_refused(tmp_path: Path, member: str) -> N
         tmp_path, targets=[replace(TARGET, id="other", title="x")], phrases=[], tenants=[],
         examples=None, example_targets=None, contrasts=None, contrast_targets=None,
         keywords=None, keyword_targets=None, verbatim=[],
-        statements=None, words=[],
+        statements=None, letters=None, words=[],
         calibrations={"other": {}},
     ).digest  # fmt: skip
     (tmp_path / digest / member).write_bytes((tmp_path / other / member).read_bytes())

@@ -44,3 +44,13 @@ def test_of_many_examples_some_are_taken_from_all_over() -> None:
 def test_the_same_prompts_are_asked_about_the_same_others() -> None:
     prompts = ["Where was Hina Ameen born?", "What did Hina Ameen write?"]
     assert about_others((), prompts) == about_others((), prompts)
+
+
+def test_where_inventions_run_out_none_is_left_out() -> None:
+    towns = "Avon Brack Corran Dunmore Elver Farrow Gorse Hallow Ingle Jarrow Kell Lorne".split()
+    prompts = [f"Who was born in Saint {town}, the home of Hina Ameen?" for town in towns * 4]
+    made = about_others((), prompts)
+    assert len(made) == len(prompts)
+    for each in made:
+        for text in (each.learnt, each.held_out):
+            assert not set(map(str.lower, towns)) & set(normalise(text).split()), text

@@ -202,7 +202,7 @@ def test_examples_become_rows_of_their_target(tmp_path: Path) -> None:
     assert bundle.example_targets.tolist()[:2] == [0, 1]
     assert len(bundle.examples) > 2  # a long example is there in windows, not truncated
     np.testing.assert_array_equal(bundle.examples[0], encode(["Who wrote it?"])[0])
-    assert bundle.targets[1].thresholds == {"neighbour": 0.7}
+    assert bundle.targets[1].thresholds["neighbour"] == 0.7
 
 
 def test_the_words_that_people_ask_by_are_kept_and_no_others(tmp_path: Path) -> None:

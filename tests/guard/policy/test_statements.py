@@ -45,12 +45,7 @@ def test_a_counterexample_that_tells_a_fact_raises_the_threshold(
 ) -> None:
     write_rows(tmp_path / "a.jsonl", [{"question": q, "answer": a} for q, a in PAIRS])
     forbid = {"extract": {"from": "a.jsonl", "kind": "key_facts"}}
-    # The rate lets one in 200 prompts pass the bound: of these, the nearest but two count.
-    near = [
-        "Ola Berg was born in Port Avel.",
-        "Ida Berg was born in Port Avel.",
-        "Ona Berg was born in Port Avel.",
-    ]
+    near = ["Ola Berg was born in Port Avel."]
     detect = {"aliases": ["Mirelle Quay"], "examples": ["Who is she?"], "counterexamples": near}
     policy = load_policy(write(tmp_path, target(forbid=forbid, detect=detect)))
     raised = compile_statements(policy, encoder.encode).thresholds[0]

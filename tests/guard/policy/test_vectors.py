@@ -3,14 +3,17 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
-from guard.bundle import load_bundle
+from guard.bundle import Method, load_bundle
 from guard.normalise import SEP, normalise
+from guard.policy.calibrate import NAMELESS
 from guard.policy.compile import compile_loaded
+from guard.policy.conformal import needed
 from guard.policy.load import load_policy
 from guard.policy.vectors import PromptVectors, general_prompts
 from guard.windows import WINDOW
@@ -32,7 +35,7 @@ def encode(texts: Sequence[str]) -> npt.NDArray[np.float32]:
 
 def test_the_general_prompts_are_enough_for_the_default_rate_and_distinct() -> None:
     prompts = general_prompts()
-    assert len(prompts) >= 400
+    assert len(prompts) >= needed(0.005 / len(get_args(Method)))
     assert len(prompts) == len({normalise(prompt) or prompt for prompt in prompts})
     assert sum(len(prompt) > WINDOW for prompt in prompts) >= 5
 
@@ -75,7 +78,7 @@ def test_the_threshold_rests_on_counterexamples_and_general_prompts(tmp_path: Pa
     kept = load_bundle(tmp_path / "bundles", compiled.bundle.digest).calibrations
     made = kept[compiled.targets[0].id]["neighbour"]
     assert made["threshold"] == compiled.bundle.targets[0].thresholds["neighbour"]
-    assert made["rate"] == 0.02
+    assert made["rate"] == 0.01  # the other half is for letters
     assert made["bounds"]["counterexamples"]["n"] == 1
     assert made["bounds"]["general"]["n"] == len(general_prompts())
     assert made["closest"][0]["score"] >= made["closest"][-1]["score"]
@@ -119,7 +122,8 @@ def test_examples_that_name_something_give_a_direction_and_share_the_rate(tmp_pa
     made = PromptVectors(policy, encode_words).of(policy.targets[0])
     assert made.contrast is not None
     assert np.linalg.norm(made.contrast) == pytest.approx(1.0, abs=1e-5)
-    assert [compared.rate for compared in made.compared.values()] == [0.01, 0.01]
+    assert {compared.rate for compared in made.compared.values()} == {0.02 / 3}
+    assert sorted(made.compared) == ["contrast", "letters", "neighbour"]
     assert len(made.compared["contrast"].own) == 4
     others = made.compared["contrast"].negatives["others"].prompts
     assert len(others) == 3
@@ -131,8 +135,9 @@ def test_too_few_examples_that_name_something_give_none(tmp_path: Path) -> None:
     policy = load_policy(write(tmp_path, target(detect=detect)))
     made = PromptVectors(policy, encode).of(policy.targets[0])
     assert made.contrast is None
-    assert list(made.compared) == ["neighbour"]
-    assert made.compared["neighbour"].rate == 0.005
+    assert list(made.compared) == ["neighbour", "letters"]
+    assert {compared.rate for compared in made.compared.values()} == {0.0025}
+    assert made.compared["letters"].threshold >= NAMELESS.floor
     assert "others" not in made.compared["neighbour"].negatives
 
 
@@ -151,5 +156,7 @@ def test_a_direction_that_does_not_part_the_target_from_the_rest_is_not_used(
     policy = load_policy(write(tmp_path, target(detect=detect)))
     made = PromptVectors(policy, encode_words).of(policy.targets[0])
     assert made.contrast is None
-    assert list(made.compared) == ["neighbour"]
-    assert made.compared["neighbour"].rate == 0.005
+    assert list(made.compared) == ["neighbour", "letters"]
+    assert {compared.rate for compared in made.compared.values()} == {0.0025}
+    assert "others" not in made.compared["neighbour"].negatives
+    assert "others" in made.compared["letters"].negatives

@@ -38,10 +38,10 @@ def test_the_table_says_what_a_threshold_rests_on(
     assert [cells[0], cells[1], cells[3], cells[5], cells[8]] == [
         "harbor", "neighbour", "3", "2", str(len(general_prompts())),
     ]  # fmt: skip
-    assert cells[-1] == "0.5%"
+    assert cells[-1] == "0.25%"
     text = "\n".join(lines)
-    assert "2 counterexamples cannot promise 0.5% of near misses: 33.3% is to be expected" in text
-    assert "77.6% is sure (95%). 199 could promise it." in text
+    assert "2 counterexamples cannot promise 0.25% of near misses: 33.3% is to be expected" in text
+    assert "77.6% is sure (95%). 399 could promise it." in text
     assert re.search(r"- 0\.\d{3}  ", text)
 
 
@@ -53,12 +53,14 @@ def test_each_method_has_its_row_its_rate_and_its_closest_prompts(
     path = write(tmp_path, target(detect={"examples": examples}))
     assert run("calibrate", path, "--report", tmp_path / "report") == 0
     out = capsys.readouterr().out
-    rows = [line.split() for line in out.splitlines()[1:3]]
-    assert [(row[1], row[-1]) for row in rows] == [("neighbour", "0.25%"), ("contrast", "0.25%")]
+    rows = [line.split() for line in out.splitlines()[1:4]]
+    assert [(row[1], row[-1]) for row in rows] == [
+        ("neighbour", "0.167%"), ("letters", "0.167%"), ("contrast", "0.167%"),
+    ]  # fmt: skip
     assert "Closest harmless prompts by contrast" in out
     page = (tmp_path / "report" / "calibration.html").read_text()
     assert "your examples, about invented others" in page
-    assert page.count("<svg") == 2
+    assert page.count("<svg") == 3
 
 
 def test_without_counterexamples_it_says_what_is_not_known(
@@ -102,9 +104,10 @@ def test_the_report_holds_the_same_in_json(tmp_path: Path) -> None:
     path = policy(tmp_path, counterexamples=["What is a brig?"])
     assert run("calibrate", path, "--report", out) == 0
     (found,) = json.loads((out / "calibration.json").read_text())["targets"]
-    (made,) = found["methods"]
+    made, letters = found["methods"]
+    assert (made["method"], letters["method"]) == ("neighbour", "letters")
     assert made["bounds"]["counterexamples"]["holds"] is False
-    assert made["bounds"]["counterexamples"]["needed"] == 199
+    assert made["bounds"]["counterexamples"]["needed"] == 399
     assert made["bounds"]["general"]["holds"] is True
     assert made["threshold"] > made["closest"][0]["score"]
     assert len(made["kept"]) > 3
@@ -116,7 +119,7 @@ def test_the_page_loads_nothing_and_runs_nothing(tmp_path: Path) -> None:
     path = policy(tmp_path, counterexamples=["<script>alert(1)</script> Who sails the brig?"])
     assert run("calibrate", path, "--report", out) == 0
     page = (out / "calibration.html").read_text()
-    assert page.count("<svg") == 1
+    assert page.count("<svg") == 2
     assert "&lt;script&gt;alert(1)&lt;/script&gt; Who sails the brig?" in page
     assert "<script" not in page
     assert not re.search(r"//\w", page)

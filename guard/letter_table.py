@@ -1,0 +1,67 @@
+"""Runs of three letters of example prompts, as a bundle holds them; see ``guard/letters.py``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+Codes = npt.NDArray[np.int32]
+
+_NONE: Final[Codes] = np.zeros(0, np.int32)
+
+
+@dataclass(frozen=True, slots=True)
+class ExampleRuns:
+    """The runs of an example prompt, or of a window of a long one.
+
+    Attributes:
+        own: [n] int32 ascending, those that the same about others does not hold; at least one.
+        frame: [m] int32 ascending, the others.
+    """
+
+    own: Codes
+    frame: Codes = field(default_factory=lambda: _NONE)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LetterTable:
+    """The runs of many examples.
+
+    Attributes:
+        own, frame: those of each example one after the other, int32.
+        own_starts, frame_starts: [n + 1] int64, where those of each begin.
+        targets: [n] int32, the target of each example, ascending.
+    """
+
+    own: Codes = field(default_factory=lambda: _NONE)
+    own_starts: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(1, np.int64))
+    frame: Codes = field(default_factory=lambda: _NONE)
+    frame_starts: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(1, np.int64))
+    targets: Codes = field(default_factory=lambda: _NONE)
+
+    @classmethod
+    def of(cls, examples: Iterable[tuple[int, ExampleRuns]]) -> LetterTable:
+        """The table of examples, each with its target; those of a target stand together."""
+        rows = sorted(examples, key=lambda row: row[0])
+        own, frame = [each.own for _, each in rows], [each.frame for _, each in rows]
+        return cls(
+            np.concatenate([_NONE, *own]),
+            np.cumsum([0, *map(len, own)], dtype=np.int64),
+            np.concatenate([_NONE, *frame]),
+            np.cumsum([0, *map(len, frame)], dtype=np.int64),
+            np.array([target for target, _ in rows], np.int32),
+        )
+
+    def arrays(self) -> dict[str, npt.NDArray[np.generic]]:
+        """The table as arrays, for a file."""
+        return {
+            "own": self.own,
+            "own_starts": self.own_starts,
+            "frame": self.frame,
+            "frame_starts": self.frame_starts,
+            "targets": self.targets,
+        }
