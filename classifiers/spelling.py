@@ -5,8 +5,8 @@ none of English is read as the word of an alias or an example prompt that it is 
 near if they are the same once at most one letter of each is left out, of long ones two: a letter
 too few or too many, a wrong one, two turned. Found as Garbe's SymSpell finds them, by comparing
 what is left when letters are left out (https://github.com/wolfgarbe/SymSpell), so that it costs the
-same however many words the policy has. A word without its last two letters is known as well, and
-one without its vowels.
+same however many words the policy has. A word without its last two letters is known as well,
+one without its vowels, and one whose inner letters stand in another order.
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ LEAST: Final = 5
 LONG: Final = 9
 # Letters of the longest that are looked at.
 _MOST: Final = 40
+# As far off as a long word with two wrong.
+_SCRAMBLED: Final = 2
 # Letters of the shortest that is known without its vowels.
 _CONSONANTS: Final = 3
 _VOWELS: Final = re.compile("[aeiou]")
@@ -58,7 +60,9 @@ class Spelling:
         order = np.argsort(hashes, kind="stable")
         self._hashes, self._owners = hashes[order], owners[order]
         self._abbreviated: dict[str, list[str]] = {}
+        self._scrambled: dict[str, list[str]] = {}
         for word in self._words:
+            self._scrambled.setdefault(_unordered(word), []).append(word)
             for short in {_consonants(word), word[:-2] if len(word) > LEAST else word} - {word}:
                 self._abbreviated.setdefault(short, []).append(word)
 
@@ -162,6 +166,8 @@ class Spelling:
                 if wrong <= (2 if len(near) >= LONG else 1):
                     found.setdefault(word, set()).add((wrong, near[0] != word[0], near))
         for word in words:
+            for near in self._scrambled.get(_unordered(word), ()):
+                found.setdefault(word, set()).add((_SCRAMBLED, False, near))
             for near in self._of_abbreviation(word):
                 found.setdefault(word, set()).add((_MOST, False, near))
         return {
@@ -191,6 +197,11 @@ class _Word:
     def may_be_name(self) -> bool:
         known = is_word(self.said)
         return not known or (self.match[0][0].isupper() and not is_common_word(self.said))
+
+
+def _unordered(word: str) -> str:
+    """A word with its inner letters by the alphabet."""
+    return word[:1] + "".join(sorted(word[1:-1])) + word[-1:]
 
 
 def _consonants(word: str) -> str:

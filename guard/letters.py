@@ -3,7 +3,8 @@
 A question whose words are misspelt, clipped, run together or put in another order says little to a
 sentence encoder, and its names are no words of anybody's list; most of its runs of three letters
 are still there. So this compares what is written, and not what is meant: spaces, capitals and
-punctuation do not count, nor where in the text a run stands.
+punctuation do not count, nor where in the text a run stands, and letters that look like Latin ones
+are read as these.
 
 Two shares are taken, and the higher one counts: of what text and example hold together (the cosine
 of their weights), which a copy with its words worn has; and, times ``WITHIN``, of what the example
@@ -23,6 +24,7 @@ import numpy.typing as npt
 from guard.letter_table import Codes, LetterTable
 from guard.lexicon import lexicon
 from guard.normalise import SEP, normalise
+from guard.views.lookalikes import confusables
 from guard.views.view import codes_of
 
 Weights = npt.NDArray[np.float32]
@@ -51,6 +53,8 @@ _NONE: Final[Codes] = np.zeros(0, np.int32)
 @lru_cache(_KEPT)
 def runs_of(text: str) -> Codes:
     """The distinct runs of three letters of a text, [n] int32, ascending, not to be written to."""
+    if not text.isascii():
+        text = text.translate(confusables())
     runs: Codes = np.unique(_runs(codes_of(normalise(text).replace(SEP, ""))))
     runs.flags.writeable = False
     return runs

@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from guard.context import Span
+from guard.lexicon import is_word
 from guard.normalise import SEP, fold
 from guard.views.folding import Folding
 from guard.views.readable import reads_as_text, sentences_with
@@ -129,7 +130,8 @@ def plain(view: View) -> View:
 def as_latin(view: View) -> Iterator[View]:
     """The look-alike reading, if there is anything to read so.
 
-    A sentence is worth the sentence encoder where scripts are mixed inside its words.
+    A sentence is worth the sentence encoder where scripts are mixed inside its words, or words of
+    English have strokes and tails.
     """
     if view.text.isascii():
         return
@@ -150,7 +152,9 @@ def _worth(text: str, hidden: npt.NDArray[np.bool_]) -> list[Span]:
 
 
 def _mixes(word: str, as_read: str) -> bool:
-    """Whether a word becomes Latin by this, and was neither Latin nor of one other script."""
-    if not as_read.isascii() or not _LATIN_NEAR.search(word):
+    """Whether a word becomes Latin by this, and mixes scripts or is English only so."""
+    if not as_read.isascii() or word == as_read:
         return False
-    return any(unicodedata.name(char, "LATIN")[:5] != "LATIN" for char in word)
+    if all(unicodedata.name(char, "LATIN")[:5] == "LATIN" for char in word):
+        return is_word(as_read.lower())
+    return _LATIN_NEAR.search(word) is not None

@@ -182,7 +182,7 @@ def _phrases(texts: Texts, *, telling: bool) -> dict[str, list[str]]:
         pairs = [(row.question, row.answer) for row in rows]
         facts = [
             *collect_key_facts(pairs),
-            *(telling_words(answer for _, answer in pairs) if telling else ()),
+            *(telling_words([answer for _, answer in pairs]) if telling else ()),
         ]
         found[author] = list(dict.fromkeys(normalise(fact) for fact in facts))
     return found

@@ -34,6 +34,8 @@ def near(word: str, other: str) -> bool:
         return True
     if len(other) > LEAST and len(word) >= LEAST - 1 and word == other[:-2]:
         return True
+    if sorted(word[1:-1]) == sorted(other[1:-1]) and word[:1] + word[-1:] == other[:1] + other[-1:]:
+        return True
     short = consonants(word)
     return len(word) < len(other) and len(short) > 2 and short == consonants(other)
 
@@ -53,6 +55,14 @@ def test_a_word_without_its_end_or_its_vowels_is_known(word: str) -> None:
     made = SPELLING.respelt(f"Who is {word} Quay?")
     assert made is not None
     assert made.text == "Who is Mirelle Quay?"
+
+
+@pytest.mark.parametrize("word", ["Mllerie", "Meillre", "Meillrs"])
+def test_a_word_whose_inner_letters_stand_in_another_order_is_known(word: str) -> None:
+    made = SPELLING.respelt(f"Who is {word} Quay?")
+    assert (made.text if made is not None else "") == (
+        "Who is Mirelle Quay?" if sorted(word.lower()) == sorted("mirelle") else ""
+    )
 
 
 def test_a_long_word_may_have_two_wrong_and_a_short_one_none() -> None:

@@ -154,3 +154,9 @@ def test_examples_of_a_target_stand_together() -> None:
     assert table.own.tolist() == [9, 7]
     assert table.own_starts.tolist() == [0, 1, 2]
     assert table.frame_starts.tolist() == [0, 0, 0]
+
+
+def test_letters_that_look_like_latin_ones_are_read_as_these() -> None:
+    assert (
+        runs_of("Mıɾelle Quаy ŧħe auŧħør").tolist() == runs_of("Mirelle Quay the author").tolist()
+    )
