@@ -23,6 +23,7 @@ SPENT: Final = frozenset(
         "cloze", "misspelling", "split_question",
         "clipped_words", "listed_words", "vowels_left_out",
         "bracketed", "merged_words",
+        "many_samples", "telegram",
     }
 )  # fmt: skip
 
