@@ -33,7 +33,7 @@ import re
 import secrets
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from datetime import date
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -244,7 +244,7 @@ def write_bundle(
     )
     members = {
         "targets.json": canonical_json(
-            {"targets": [asdict(t) for t in all_targets], "on_error": on_error}
+            {"targets": [_json_of(t) for t in all_targets], "on_error": on_error}
         ),
         "targets.txt": "\n".join(target.id for target in all_targets).encode(),
         "phrases.txt": table.lines.encode(),
@@ -279,6 +279,12 @@ def write_bundle(
     if not place.exists():
         _write_folder(root, place, {**members, "manifest.json": manifest})
     return load_bundle(root, digest)
+
+
+def _json_of(target: BundleTarget) -> dict[str, Any]:
+    """What ``dataclasses.asdict`` gives, in a tenth of its time; a policy may have thousands."""
+    out = {each.name: getattr(target, each.name) for each in fields(target)}
+    return {**out, "stand_ins": [asdict(each) for each in target.stand_ins]}
 
 
 def _save_vectors(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -105,33 +106,53 @@ class _Loader:
             self.errors.append(root.error("file is empty", "add `version: 1` and `targets`"))
             return
         try:
-            PolicyFile.model_validate(source.data)
+            whole = PolicyFile.model_validate(source.data)
         except ValidationError as error:
             self.errors += translate(error, root)
-        # Each part is read by itself too, so that one bad target does not hide what is wrong
-        # with the others.
-        if isinstance(source.data, dict):
-            self._read_parts(source)
+            # Each part is read by itself then, so that one bad target does not hide what is wrong
+            # with the others.
+            if isinstance(source.data, dict):
+                self._read_parts(source, source.data)
+            return
+        self._take(
+            source, list(enumerate(whole.targets)), list(enumerate(whole.tenants)), whole.defaults
+        )
 
-    def _read_parts(self, source: Source) -> None:
-        data: dict[str, Any] = source.data
-        self.specs += _valid(Target, data.get("targets"), Place(source, ("targets",)))
-        self.tenants += _valid(TenantEntry, data.get("tenants"), Place(source, ("tenants",)))
+    def _read_parts(self, source: Source, data: dict[str, Any]) -> None:
+        defaults: Defaults | None = None
         if isinstance(data.get("defaults"), dict):
-            place = Place(source, ("defaults",))
-            if self.defaults is not None:
-                other = self.defaults[1]
-                self.errors.append(
-                    place.error(
-                        f"`defaults` also stand in {other.source.file}:{other.line}",
-                        "keep them in one file of the folder",
-                    )
-                )
-                return
-            try:
-                self.defaults = (Defaults.model_validate(data["defaults"]), place)
-            except ValidationError:
-                return  # reported with its file
+            with suppress(ValidationError):  # reported with its file
+                defaults = Defaults.model_validate(data["defaults"])
+        self._take(
+            source,
+            _valid(Target, data.get("targets")),
+            _valid(TenantEntry, data.get("tenants")),
+            defaults,
+        )
+
+    def _take(
+        self,
+        source: Source,
+        targets: Iterable[tuple[int, Target]],
+        tenants: Iterable[tuple[int, TenantEntry]],
+        defaults: Defaults | None,
+    ) -> None:
+        """Keep the parts of a file, each with its place in its list."""
+        self.specs += [(each, Place(source, ("targets", index))) for index, each in targets]
+        self.tenants += [(each, Place(source, ("tenants", index))) for index, each in tenants]
+        if defaults is None:
+            return
+        place = Place(source, ("defaults",))
+        if self.defaults is None:
+            self.defaults = (defaults, place)
+            return
+        other = self.defaults[1]
+        self.errors.append(
+            place.error(
+                f"`defaults` also stand in {other.source.file}:{other.line}",
+                "keep them in one file of the folder",
+            )
+        )
 
     def finish(self, shown: str) -> Policy:
         defaults = self.defaults[0] if self.defaults else Defaults()
@@ -297,12 +318,10 @@ def _respond(spec: Target, defaults: Defaults) -> Respond:
     return defaults.respond
 
 
-def _valid(model: type[Model], items: Any, place: Place) -> Iterator[tuple[Model, Place]]:
+def _valid(model: type[Model], items: Any) -> Iterator[tuple[int, Model]]:
     for index, item in enumerate(items if isinstance(items, list) else ()):
-        try:
-            yield model.model_validate(item), place.at(index)
-        except ValidationError:
-            continue  # reported with its file
+        with suppress(ValidationError):  # reported with its file
+            yield index, model.model_validate(item)
 
 
 def _text(file: Path) -> str:
