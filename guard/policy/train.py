@@ -13,10 +13,11 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import numpy as np
 
+from guard.bundle import Method
 from guard.keywords import KeywordScores, KeywordTable, key_words
 from guard.normalise import normalise
 from guard.phrases import PhraseSearch
@@ -30,7 +31,7 @@ from guard.policy.vectors import Compared, Encode, general_prompts
 # Of other targets' texts, evenly chosen.
 MOST_OTHERS: Final = 2_000
 # Among which a target's rate is shared.
-METHODS: Final = 3
+METHODS: Final = len(get_args(Method))
 
 
 @dataclass(frozen=True, slots=True)
