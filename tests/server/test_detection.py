@@ -119,7 +119,8 @@ async def test_examples_are_compared_with_through_the_encoder(tmp_path: Path) ->
         answer = await proxy.chat("Who leads the hidden bank job?")
         assert "can't discuss" in answer.text
         (line,) = await proxy.decisions()
-        assert line["detections"][0]["evidence"][0]["kind"] == "neighbour"
+        kinds = {evidence["kind"] for evidence in line["detections"][0]["evidence"]}
+        assert "neighbour" in kinds
         assert "can't discuss" not in (await proxy.chat("How do tides work?")).text
 
 
