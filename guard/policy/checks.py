@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +22,8 @@ _RISKY: Final = 3
 
 # Bound of `verbatim` below which runs stop being a text's own.
 _FEW_WORDS: Final = 5
+# Phrases of a target whose check is remembered; those of more take too much memory.
+_REMEMBERED: Final = 100
 # Phrases of one file: more take long to compile, in the proxy as in the engine.
 MAX_EXTRACTED: Final = 100_000
 _MARKED_UP: Final = frozenset(
@@ -140,18 +143,28 @@ def _check_forbidding(target: PolicyTarget, complete: bool) -> Iterator[Problem]
             f"{len(target.extracted)} phrases were found, and {MAX_EXTRACTED} can be held",
             "give a shorter file, or `forbid.verbatim`, which is made for long texts",
         )
-    normalised = [words for words in map(normalise, hard) if words]
-    for match in PhraseSearch(normalised).search(spec.refusal):
-        said = spec.refusal[match.start : match.end]
+    if said := _said(spec.refusal, tuple(hard)):
         yield target.place.at("refusal").error(
             f"the refusal itself says the forbidden phrase `{said}`", "word it without the phrase"
         )
-        break
     if target.verbatim is not None and repeats(target.verbatim, spec.refusal):
         yield target.place.at("refusal").error(
             f"the refusal itself repeats more than {target.verbatim.words} words of the corpus",
             "word it otherwise",
         )
+
+
+def _said(text: str, phrases: tuple[str, ...]) -> str | None:
+    """The first of some phrases that a text says, as it does."""
+    # Every target is checked again at each edit of the policy, and few have changed.
+    search = _searched if len(phrases) <= _REMEMBERED else _searched.__wrapped__
+    return search(text, phrases)
+
+
+@lru_cache(4096)
+def _searched(text: str, phrases: tuple[str, ...]) -> str | None:
+    found = PhraseSearch([words for words in map(normalise, phrases) if words]).search(text)
+    return text[found[0].start : found[0].end] if found else None
 
 
 def _check_substitution(target: PolicyTarget, complete: bool) -> Iterator[Problem]:

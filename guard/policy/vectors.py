@@ -15,7 +15,7 @@ import numpy.typing as npt
 from guard.bundle import Method
 from guard.letter_table import ExampleRuns
 from guard.normalise import normalise
-from guard.phrases import PhraseSearch
+from guard.phrases import PhraseSearch, letters_of
 from guard.pieces import pieces_of
 from guard.policy.about_others import AboutOthers, about_others
 from guard.policy.calibrate import (
@@ -74,9 +74,13 @@ def _named(targets: Sequence[PolicyTarget]) -> dict[str, set[str]]:
     ]
     named: dict[str, set[str]] = {target.spec.id: set() for target in targets}
     search = PhraseSearch([alias for alias, _ in aliases])
-    for prompt in _general() if aliases else ():
-        for match in search.search(prompt):
-            named[aliases[match.phrase][1]].add(prompt)
+    letters = [letters_of(alias) for alias, _ in aliases]
+    for prompt, words in _general().items() if aliases else ():
+        held = letters_of(words)
+        # Quicker than the search, which finds nothing where this does not.
+        if any(each in held for each in letters):
+            for match in search.search(prompt):
+                named[aliases[match.phrase][1]].add(prompt)
     return named
 
 
