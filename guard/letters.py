@@ -35,6 +35,8 @@ _Doubles = npt.NDArray[np.float64]
 FRAME: Final = 0.3
 # From 0.6 to 0.7 it makes little difference.
 WITHIN: Final = 0.65
+# Fewer of an example's own runs are shared by names that begin alike ("Harbor", "Harry").
+LEAST_OWN: Final = 5
 _RUN: Final = 3
 # Bits for a letter: a to z, 0 to 9, and what is left for the letters of all other scripts.
 _BITS: Final = 6
@@ -116,7 +118,8 @@ class Shared:
 class LetterScores:
     """Scores texts by a table.
 
-    A text that shares no run of an example's own has no score by it, whatever else it shares.
+    A text that shares fewer than ``LEAST_OWN`` runs of an example's own has no score by it,
+    whatever else it shares.
 
     Args:
         least: [n_examples] float32, the score from which on each example counts; scores below it
@@ -153,6 +156,8 @@ class LetterScores:
         pairs = rows[met][of] * len(self._sizes) + self._examples[spread]
         pairs, place = np.unique(pairs, return_inverse=True)
         shared = _summed(place, self._weights[spread], len(pairs))
+        enough = np.bincount(place, minlength=len(pairs)) >= LEAST_OWN
+        pairs, shared = pairs[enough], shared[enough]
         texts_of, examples = np.divmod(pairs, len(self._sizes))
         if self._least is not None:
             # All that the frame could still add.

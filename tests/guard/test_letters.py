@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from guard.letter_table import ExampleRuns, LetterTable
-from guard.letters import FRAME, WITHIN, LetterScores, Weights, rarity, runs_of
+from guard.letters import FRAME, LEAST_OWN, WITHIN, LetterScores, Weights, rarity, runs_of
 from guard.normalise import SEP, normalise
 
 # Few letters, so that texts share runs by chance.
@@ -37,10 +37,10 @@ def example(text: str, framed: str) -> ExampleRuns | None:
 
 
 def slow_score(text: str, runs: ExampleRuns) -> float:
-    """The score as it is defined, one run at a time; 0 where nothing of its own is shared."""
+    """The score as it is defined, one run at a time; 0 where too little of its own is shared."""
     held = set(runs_of(text).tolist())
     own = sum(float(rarity()[run]) for run in runs.own.tolist() if run in held)
-    if not held.intersection(runs.own.tolist()):
+    if len(held.intersection(runs.own.tolist())) < LEAST_OWN:
         return 0.0
     frame = sum(float(rarity()[run]) for run in runs.frame.tolist() if run in held)
     size = float(rarity()[runs.own].sum()) + FRAME * float(rarity()[runs.frame].sum())
@@ -136,7 +136,14 @@ def test_a_text_that_shares_nothing_but_the_frame_has_no_score() -> None:
     (runs,) = examples_of([("Where was Mirelle Quay born?", "Where was Runa Bexley born?")])
     scores = LetterScores(LetterTable.of([(0, runs)]))
     assert len(scores.scores(["Where was Tom Bunting born?"]).scores) == 0
-    assert len(scores.scores(["quay"]).scores) == 1
+    assert len(scores.scores(["mirelle quay"]).scores) == 1
+
+
+def test_names_that_only_begin_alike_have_no_score() -> None:
+    (runs,) = examples_of([("Who wrote the Harbor novels?", "Who wrote The Oaken Walnut?")])
+    scores = LetterScores(LetterTable.of([(0, runs)]))
+    assert len(scores.scores(["Who wrote the Harry Potter books?"]).scores) == 0
+    assert scores.scores(["who rote teh harbor novls"]).scores[0] > 0.4
 
 
 def test_no_examples_and_no_texts_have_no_scores() -> None:

@@ -107,6 +107,7 @@ def test_a_model_is_led_away_from_facts_alone_and_not_before_what_people_ask_by(
         ("saltgate harbour", True, 0),
         ("saltgate harbour town", False, len("saltgate harbour")),
         ("tale", False, None),
+        ("tales", False, None),
         ("the tale is", False, None),
         ("tale is set", False, None),
         ("is set in", False, None),

@@ -24,7 +24,7 @@ def test_what_is_learnt_is_written_beside_the_policy_and_shown(
     shown = capsys.readouterr()
     rows = [line.split() for line in shown.out.splitlines()[1:4]]
     assert [row[0] for row in rows] == ["quay", "marr", "vance"]
-    assert all(row[-1] == "0.167%" for row in rows)
+    assert all(row[-1] == "0.125%" for row in rows)
     assert f"written: {trained_path(path)}" in shown.err
     assert read_trained(trained_path(path)) is not None
 
