@@ -55,7 +55,7 @@ class Manner:
 MANNERS: Final[Mapping[Method, Manner]] = {
     "neighbour": Manner(floor=0.55, cap=0.95, typical=0.85, towards=0.6),
     "contrast": Manner(floor=0.05, cap=1.0, typical=1.0, towards=0.3),
-    "letters": Manner(floor=0.3, cap=1.0, typical=1.0, towards=0.0),
+    "letters": Manner(floor=0.35, cap=1.0, typical=1.0, towards=0.0),
     # Chosen on the same authors, by the descriptions of them in load_tests/unnamed.jsonl.
     # One word shared is never enough, however rare: it comes to 0.58 at most.
     "keywords": Manner(floor=0.6, cap=10.0, typical=10.0, towards=0.2),
