@@ -36,7 +36,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import date
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -65,6 +65,8 @@ NameKind = Literal["person", "given", "family", "title", "place", "institution",
 Method = Literal["neighbour", "contrast", "letters", "keywords"]
 ContextAction = Literal["redact", "drop", "refuse", "allow"]
 OnError = Literal["closed", "open"]
+
+Name = TypeVar("Name", bound=str)
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
@@ -141,8 +143,7 @@ class Bundle:
         words: those of aliases and example prompts, and each two that follow each other;
             normalised, distinct, sorted.
         verbatim: what keeps answers from repeating protected texts.
-        calibrations: by id of the targets that have examples and by method, what a calibrated
-            threshold rests on, in JSON types; see ``guard.policy.calibrate.Calibration``.
+        calibration_json: see ``calibrations``; a record for auditors, read by no request.
     """
 
     digest: str
@@ -162,7 +163,16 @@ class Bundle:
     statements: Statements = field(default_factory=Statements)
     words: tuple[str, ...] = ()
     verbatim: RunFilters = field(default_factory=lambda: RunFilters.of([]))
-    calibrations: Mapping[str, Any] = field(default_factory=dict)
+    calibration_json: bytes = b"{}"
+
+    @property
+    def calibrations(self) -> dict[str, Any]:
+        """By id of the targets that have examples and by method, what a threshold rests on.
+
+        JSON types, read anew each time; see ``guard.policy.calibrate.Calibration``.
+        """
+        made: dict[str, Any] = json.loads(self.calibration_json)
+        return made
 
     def index_of(self, target_id: str) -> int:
         """Position of a target in ``targets``.
@@ -204,6 +214,12 @@ def canonical_json(value: object) -> bytes:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
+def canonical_object(members: Mapping[Name, bytes]) -> bytes:
+    """What ``canonical_json`` makes of an object whose members are in that form already."""
+    pairs = (b"%b:%b" % (canonical_json(name), own) for name, own in sorted(members.items()))
+    return b"{%b}" % b",".join(pairs)
+
+
 def write_bundle(
     root: Path,
     *,
@@ -223,7 +239,7 @@ def write_bundle(
     statements: Statements | None = None,
     words: Iterable[str] = (),
     verbatim: Sequence[tuple[int, RunFilter]] = (),
-    calibrations: Mapping[str, Any] | None = None,
+    calibrations: Mapping[str, bytes] | None = None,
 ) -> Bundle:
     """Write a bundle below ``root`` (made if absent) and return it as it will be loaded.
 
@@ -231,7 +247,7 @@ def write_bundle(
 
     Args:
         verbatim: index of a target and its filter, at most one for each target.
-        calibrations: JSON types, by id of a target.
+        calibrations: canonical JSON, by id of a target.
     """
     canary = BundleTarget(
         id=CANARY_TARGET, title="canary", reason="safety", owner="", mode="enforce",
@@ -258,7 +274,7 @@ def write_bundle(
             }
         ),
         "keywords.safetensors": _save_keywords(keywords, keyword_targets, keyword_likeness),
-        "calibration.json": canonical_json(calibrations or {}),
+        "calibration.json": canonical_object(calibrations or {}),
         "tenants.json": canonical_json([asdict(t) for t in tenants]),
         "examples.safetensors": _save_vectors(examples, example_targets),
         "contrasts.safetensors": _save_vectors(contrasts, contrast_targets),
@@ -376,7 +392,7 @@ def load_bundle(root: Path, digest: str) -> Bundle:
         statements=_statements(members),
         words=tuple(filter(None, members["words.txt"].decode().split("\n"))),
         verbatim=RunFilters(**load_tensors(members["verbatim.safetensors"])),
-        calibrations=json.loads(members["calibration.json"]),
+        calibration_json=members["calibration.json"],
     )
 
 

@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from importlib import resources
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from guard.bundle import Method
+from guard.bundle import Method, canonical_json
 from guard.letter_table import ExampleRuns
 from guard.normalise import normalise
 from guard.phrases import PhraseSearch, letters_of
@@ -119,14 +119,14 @@ class TargetVectors:
             examples hold a name, or where it does not part them from the rest.
         letters: of each example, or window of one, that says something of its own.
         compared: by method, what its threshold rests on; empty without examples.
-        calibrations: of these, in JSON types.
+        calibrations: of these, in canonical JSON.
     """
 
     examples: Vectors = field(default_factory=lambda: np.zeros((0, 0), np.float32))
     contrast: Vectors | None = None
     letters: tuple[ExampleRuns, ...] = ()
     compared: Mapping[Method, Compared] = field(default_factory=dict)
-    calibrations: Mapping[Method, Mapping[str, Any]] = field(default_factory=dict)
+    calibrations: Mapping[Method, bytes] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -137,8 +137,8 @@ class TargetVectors:
         compared: Mapping[Method, Compared],
     ) -> TargetVectors:
         """With the calibrations of what is compared; made once, for they are large."""
-        calibrations: dict[Method, Mapping[str, Any]] = {
-            method: asdict(each.calibration)
+        calibrations: dict[Method, bytes] = {
+            method: canonical_json(asdict(each.calibration))
             for method, each in compared.items()
             if each.calibration is not None
         }
@@ -156,9 +156,9 @@ class KnownVectors:
         self._made: dict[bytes, TargetVectors] = {}
         self._general: dict[str, npt.NDArray[np.float32]] = {}
 
-    def of(self, target: PolicyTarget) -> TargetVectors | None:
-        """The vectors of a target with the same prompts; None if there was none."""
-        return self._made.get(_key(target))
+    def of(self, key: bytes) -> TargetVectors | None:
+        """The vectors of a target with that key; None if there was none."""
+        return self._made.get(key)
 
     def keep(self, made: Mapping[bytes, TargetVectors]) -> None:
         """Remember these, and no others."""
@@ -169,7 +169,7 @@ class KnownVectors:
 
         def known(texts: Sequence[str]) -> npt.NDArray[np.float32]:
             if not self._general:
-                general = list(dict.fromkeys(p for each in _general() for p in pieces_of(each)))
+                general = list(dict.fromkeys(p for each in _general() for p in _pieces(each)))
                 self._general = dict(zip(general, encode(general), strict=True))
             new = [text for text in texts if text not in self._general]
             rows = dict(zip(new, encode(new), strict=True)) if new else {}
@@ -213,11 +213,12 @@ class PromptVectors:
                     for target in with_examples
                 ]
             )
-        new = [target for target in with_examples if self._known.of(target) is None]
+        self._keys = {target.spec.id: _key(target) for target in with_examples}
+        new = [t for t in with_examples if self._known.of(self._keys[t.spec.id]) is None]
         self._named = _named(new)
         texts: dict[str, None] = {}
         if new:
-            texts |= dict.fromkeys(piece for prompt in _general() for piece in pieces_of(prompt))
+            texts |= dict.fromkeys(piece for prompt in _general() for piece in _pieces(prompt))
         self._others: dict[str, list[AboutOthers]] = {}
         for target in new:
             others = about_others(target.spec.detect.aliases, target.examples)
@@ -240,8 +241,9 @@ class PromptVectors:
         """The vectors of one target of the policy, and thresholds."""
         if not target.examples:
             return TargetVectors()
-        made = self._known.of(target) or self._make(target)
-        self.made[_key(target)] = made
+        key = self._keys[target.spec.id]
+        made = self._known.of(key) or self._make(target)
+        self.made[key] = made
         return made
 
     def _make(self, target: PolicyTarget) -> TargetVectors:

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from classifiers import BatchingEncoder, SentenceEncoder, StatementMatcher
+from classifiers.neighbours import Vectors
 from guard.bundle import Bundle
 from guard.errors import GuardError
 from guard.policy import compile_policy
@@ -48,7 +49,7 @@ async def test_what_tells_no_fact_is_not_even_encoded(bundle: Bundle) -> None:
     class Counting(BatchingEncoder):
         asked = 0
 
-        async def encode(self, texts):  # type: ignore[no-untyped-def]
+        async def encode(self, texts: Sequence[str]) -> Vectors:
             self.asked += len(texts)
             return await super().encode(texts)
 

@@ -52,13 +52,10 @@ def test_the_model_knows_the_target_and_is_answered_from_nothing_known(
     assert named >= 2
 
 
-def test_a_stream_says_what_the_whole_answer_says(stack: Stack) -> None:
-    for question in QUESTIONS[:2]:
-        assert not alike(
-            lambda: "".join(stack.pieces(question)),  # noqa: B023
-            lambda: stack.answer(question),  # noqa: B023
-        )
-        assert len(stack.pieces(question)) > 5
+@pytest.mark.parametrize("question", QUESTIONS[:2])
+def test_a_stream_says_what_the_whole_answer_says(stack: Stack, question: str) -> None:
+    assert not alike(lambda: "".join(stack.pieces(question)), lambda: stack.answer(question))
+    assert len(stack.pieces(question)) > 5
 
 
 def test_the_log_says_that_the_answer_is_an_invention(stack: Stack, bundle: Bundle) -> None:

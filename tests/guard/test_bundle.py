@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from guard.bundle import (
     CANARY_PHRASE,
@@ -18,6 +20,7 @@ from guard.bundle import (
     BundleTarget,
     Tenant,
     canonical_json,
+    canonical_object,
     load_bundle,
     load_engine_bundle,
     write_bundle,
@@ -235,7 +238,7 @@ def test_a_member_of_another_bundle_is_refused(tmp_path: Path, member: str) -> N
         examples=None, example_targets=None, contrasts=None, contrast_targets=None,
         keywords=None, keyword_targets=None, verbatim=[],
         statements=None, letters=None, words=[],
-        calibrations={"other": {}},
+        calibrations={"other": b"{}"},
     ).digest  # fmt: skip
     (tmp_path / digest / member).write_bytes((tmp_path / other / member).read_bytes())
     with pytest.raises(BundleError, match=f"`{member}`"):
@@ -250,6 +253,14 @@ def test_what_is_no_digest_is_refused_before_any_file_is_opened(
 ) -> None:
     with pytest.raises(BundleError, match="not 64 hex digits"):
         load_bundle(tmp_path, digest)
+
+
+@given(st.dictionaries(st.text(), st.dictionaries(st.text(), st.floats(allow_nan=False))))
+def test_an_object_of_parts_in_canonical_form_is_in_it_too(
+    value: dict[str, dict[str, float]],
+) -> None:
+    parts = {name: canonical_json(own) for name, own in value.items()}
+    assert canonical_object(parts) == canonical_json(value)
 
 
 def test_an_absent_bundle_is_refused_with_the_fix(tmp_path: Path) -> None:
