@@ -50,7 +50,7 @@ from guard.phrase_table import BundlePhrase, PhraseTable
 from guard.statements import Statements
 from guard.verbatim import RunFilter, RunFilters
 
-FORMAT: Final = 11
+FORMAT: Final = 12
 # The last day of what does not expire.
 NEVER: Final = np.iinfo(np.int32).max
 # The phrase that every bundle forbids for the canary's own target; see guard/plan.py.
@@ -65,6 +65,8 @@ NameKind = Literal["person", "given", "family", "title", "place", "institution",
 Method = Literal["neighbour", "contrast", "letters", "keywords"]
 ContextAction = Literal["redact", "drop", "refuse", "allow"]
 OnError = Literal["closed", "open"]
+# What is done about answers to questions that nobody recognised.
+Answers = Literal["watch", "hold", "pass"]
 
 Name = TypeVar("Name", bound=str)
 
@@ -113,7 +115,12 @@ class BundleTarget:
     @property
     def holds_always(self) -> bool:
         """Whether its phrases are forbidden in every answer, detected or not."""
-        return self.always and self.mode == "enforce" and self.respond != "observe"
+        return self.always and not self.only_observed
+
+    @property
+    def only_observed(self) -> bool:
+        """Whether it is detected and logged, and nothing else."""
+        return self.mode == "observe" or self.respond == "observe"
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +158,7 @@ class Bundle:
     phrases: PhraseTable
     tenants: tuple[Tenant, ...] = ()
     on_error: OnError = "closed"
+    answers: Answers = "watch"
     encoder: str = ""
     examples: npt.NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0), np.float32))
     example_targets: npt.NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
@@ -227,6 +235,7 @@ def write_bundle(
     phrases: Sequence[BundlePhrase],
     tenants: Sequence[Tenant] = (),
     on_error: OnError = "closed",
+    answers: Answers = "watch",
     encoder: str = "",
     examples: npt.NDArray[np.float32] | None = None,
     example_targets: npt.NDArray[np.int32] | None = None,
@@ -260,7 +269,11 @@ def write_bundle(
     )
     members = {
         "targets.json": canonical_json(
-            {"targets": [_json_of(t) for t in all_targets], "on_error": on_error}
+            {
+                "targets": [_json_of(t) for t in all_targets],
+                "on_error": on_error,
+                "answers": answers,
+            }
         ),
         "targets.txt": "\n".join(target.id for target in all_targets).encode(),
         "phrases.txt": table.lines.encode(),
@@ -380,6 +393,7 @@ def load_bundle(root: Path, digest: str) -> Bundle:
             for row in json.loads(members["tenants.json"])
         ),
         on_error=head["on_error"],
+        answers=head["answers"],
         encoder=manifest["encoder"],
         examples=examples["vectors"],
         example_targets=examples["targets"],

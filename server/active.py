@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import hmac
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Final
@@ -75,6 +75,8 @@ class ActivePolicy:
         self._cues = PhraseSearch([cue.text for cue in bundle.phrases.cues()])
         self._cue_targets = [cue.target for cue in bundle.phrases.cues()]
         self._sets: OrderedDict[tuple[tuple[str, ...], tuple[int, ...]], ActiveSet] = OrderedDict()
+        self._telling: OrderedDict[str, Scanner] = OrderedDict()
+        self._watched = frozenset(_watched(bundle))
 
     def tenant(self, authorization: str) -> Tenant | None:
         """Who is calling; None where the policy knows no tenants.
@@ -112,6 +114,27 @@ class ActivePolicy:
             for target in self.targets.values()
             if target.holds_always and target.id not in skip and not expired(target)
         ]
+
+    def to_watch(self, skip: Collection[str]) -> bool:
+        """Whether there is a target to be watched for that is not in ``skip``."""
+        return any(target not in skip for target in self._watched)
+
+    def watches(self, target: str) -> bool:
+        """Whether an answer may tell something of a target that is to be kept from it."""
+        return target in self._watched
+
+    def telling(self, target: str) -> Scanner:
+        """Finds what answers about a target say, and nobody asks by; kept for the next time."""
+        found = self._telling.get(target)
+        if found is None:
+            index = self.bundle.index_of(target)
+            phrases = [each for each in self.bundle.phrases.of_targets([index]) if not each.cue]
+            found = Scanner(phrases, self.bundle.verbatim.of_targets([index]))
+            self._telling[target] = found
+            while len(self._telling) > _MAX_SETS:
+                self._telling.popitem(last=False)
+        self._telling.move_to_end(target)
+        return found
 
     def plan(self, active: ActiveSet, skip: frozenset[str]) -> GuardPlan:
         """What the engine must hold for a request; ``skip`` does not bind the caller."""
@@ -159,6 +182,16 @@ class ActivePolicy:
         while len(self._sets) > _MAX_SETS:
             self._sets.popitem(last=False)
         return made
+
+
+def _watched(bundle: Bundle) -> Iterator[str]:
+    """Targets that are enforced, and whose answers say what nobody asks by."""
+    phrases = bundle.phrases
+    told = phrases.target[phrases.hard & (phrases.slot == phrases.target)]
+    tell = {*told.tolist(), *bundle.verbatim.target.tolist()}
+    for index, target in enumerate(bundle.targets):
+        if index in tell and target.id != CANARY_TARGET and not target.only_observed:
+            yield target.id
 
 
 def expired(target: BundleTarget, today: date | None = None) -> bool:

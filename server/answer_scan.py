@@ -31,12 +31,18 @@ class Hit:
 def find_in_json(scanner: Scanner, text: str) -> int | None:
     """Index of the target of the first phrase in a JSON text, as written or unescaped."""
     for form in (text, unescape_json(text)) if "\\" in text else (text,):
-        scan = scanner.start()
-        scan.feed(form)
-        scan.flush()
-        if scan.hit is not None:
-            return scan.hit.target
+        found = find_in(scanner, form)
+        if found is not None:
+            return found
     return None
+
+
+def find_in(scanner: Scanner, text: str) -> int | None:
+    """Index of the target of the first phrase in a whole text."""
+    scan = scanner.start()
+    scan.feed(text)
+    scan.flush()
+    return None if scan.hit is None else scan.hit.target
 
 
 @dataclass(slots=True)

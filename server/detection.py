@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from classifiers import Detector, PlacedText, StatementMatcher, conversation_views, join, merge
@@ -37,6 +37,10 @@ class Findings:
     context: tuple[Detection, ...] = ()
     touched: Mapping[int, Sequence[Touched]] = field(default_factory=dict)
     views: Mapping[int, Sequence[View]] = field(default_factory=dict)
+
+    def and_by_answer(self, found: tuple[Detection, ...]) -> Findings:
+        """These, and what the answer was found to be about: the user asked for it."""
+        return replace(self, user=merge([self.user, found]))
 
     @property
     def merged(self) -> tuple[Detection, ...]:

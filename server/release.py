@@ -99,7 +99,7 @@ class Release:
     def whole(self, answer: UpstreamAnswer) -> bytes:
         """The body to send for a whole answer."""
         self._count_tokens(answer.json.get("usage"))
-        choices = _choices(answer.json)
+        choices = choices_of(answer.json)
         if self.scanner is None:
             for choice in choices:
                 self._finished(choice)
@@ -151,9 +151,9 @@ class Release:
             if not _CHOICES_KEY.search(data):
                 raise _not_a_chunk(data)
             if _ENDING_KEY.search(data):
-                chunk = _chunk(data)
+                chunk = chunk_of(data)
                 self._count_tokens(chunk.get("usage"))
-                for choice in _choices(chunk):
+                for choice in choices_of(chunk):
                     self._finished(choice)
             yield encode_event(data)
         else:
@@ -169,9 +169,9 @@ class Release:
             async for event in source:
                 if event.data == DONE:
                     break
-                chunk = _chunk(event.data)
+                chunk = chunk_of(event.data)
                 head = _kept(chunk, _HEAD)
-                arrived = _choices(chunk)
+                arrived = choices_of(chunk)
                 usage.add(chunk, arrived)
                 released = [out for c in arrived if (out := self._streamed_choice(c))]
                 if released:
@@ -301,7 +301,12 @@ def _kept(value: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
     return {name: value[name] for name in names if name in value}
 
 
-def _chunk(data: bytes) -> dict[str, Any]:
+def chunk_of(data: bytes) -> dict[str, Any]:
+    """A chunk of a stream.
+
+    Raises:
+        ApiError: it is none, or tells of an error.
+    """
     try:
         value = from_json(data)
     except ValueError as error:
@@ -326,7 +331,12 @@ def _status(data: bytes) -> int:
     return code if isinstance(code, int) and 400 <= code < 600 else 500
 
 
-def _choices(value: dict[str, Any]) -> list[dict[str, Any]]:
+def choices_of(value: dict[str, Any]) -> list[dict[str, Any]]:
+    """The choices of an answer or a chunk.
+
+    Raises:
+        UpstreamFailedError: they are not of the known shape.
+    """
     choices = value.get("choices")
     if not isinstance(choices, list) or not all(
         isinstance(choice, dict) and isinstance(choice.get("index"), int) for choice in choices

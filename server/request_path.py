@@ -3,22 +3,27 @@
 Both APIs, streaming and not, take this way. Every step either returns, or raises an ``ApiError``;
 any other failure of a step of the guard refuses the request, unless the policy says
 ``on_error: open``. Nothing is sent upstream before all steps have passed, and nothing of an answer
-leaves before it was scanned.
+leaves before it was scanned. Where the answer tells of a target that the question did not show, the
+engine is asked again with that in force (``server/answer_watch.py``).
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from classifiers import PlacedText
 from guard.bundle import BundleTarget
+from guard.decision import Detection
 from guard.plan import sign_plan
 from server.active import ActivePolicy
+from server.answer_watch import AnswerWatch, WatchedStream
 from server.canary import Canary, ServedModels
 from server.context_filter import filter_context
-from server.decisions import Decision
+from server.decisions import Cut, Decision
+from server.detection import Findings
 from server.errors import (
     ApiError,
     GuardUnavailableError,
@@ -32,13 +37,15 @@ from server.steps import Steps
 from server.substitute import substitute
 from server.upstream import Upstream
 from server.verdict import judge
-from server.wire.answers import Api, error_events, refusal_answer, refusal_events
+from server.wire.answers import FILTERED, Api, error_events, refusal_answer, refusal_events
 from server.wire.parse import Request, parse, request_texts
 
 _log = logging.getLogger("unlearn_guard.request")
 
 PATHS: Final[Mapping[Api, str]] = {"chat": "/v1/chat/completions", "completions": "/v1/completions"}
 DEFAULT_REFUSAL: Final = "I can't help with that."
+# How often the engine is asked, each time with the targets in force that the answer told of.
+ATTEMPTS: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +64,13 @@ class StreamedAnswer:
 
 
 Answer = WholeAnswer | StreamedAnswer
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """An answer that must not leave, for what it tells of targets that were not in force."""
+
+    detections: tuple[Detection, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +105,29 @@ class RequestPath:
 
         texts = request_texts(api, raw)
         findings = await self.steps.detect(policy, texts, skip, decision)
+        for _ in range(ATTEMPTS):
+            answer = await self._attempt(policy, skip, api, raw, request, findings, decision)
+            if not isinstance(answer, Told):
+                return answer
+            findings = findings.and_by_answer(answer.detections)
+            decision.asked_again += 1
+            raw, request = parse(api, body)
+        return self._give_up(api, request, findings, decision)
+
+    async def _attempt(
+        self,
+        policy: ActivePolicy,
+        skip: frozenset[str],
+        api: Api,
+        raw: dict[str, Any],
+        request: Request,
+        findings: Findings,
+        decision: Decision,
+    ) -> Answer | Told:
+        """Ask the engine, with what is known of the request in force."""
+        texts = request_texts(api, raw)
+        decision.stripped.clear()
+        decision.cuts.clear()
         verdict = judge(policy, findings, skip)
         decision.judged(findings.merged, verdict.active, verdict.observed)
         if verdict.refused_by is not None:
@@ -121,7 +158,21 @@ class RequestPath:
             Release.of(
                 api, request, policy.bundle, active, decision, swapped.back if swapped else None
             ),
+            self._watch(policy, skip.union(verdict.active, verdict.observed), decision),
         )
+
+    def _watch(
+        self, policy: ActivePolicy, skip: frozenset[str], decision: Decision
+    ) -> AnswerWatch | None:
+        """What looks at the answer; None where it can tell nothing of targets not in ``skip``."""
+        how = policy.bundle.answers
+        if how == "pass" or not policy.to_watch(skip):
+            return None
+
+        async def detect(texts: Sequence[PlacedText]) -> list[tuple[Detection, ...]]:
+            return await self.steps.detect_in_answer(policy, texts, skip, decision)
+
+        return AnswerWatch(policy, detect, hold=how == "hold")
 
     def _require_engine(self, policy: ActivePolicy, decision: Decision) -> None:
         health = self.canary.health
@@ -151,9 +202,27 @@ class RequestPath:
             _nothing,
         )
 
-    async def _forward(
-        self, api: Api, request: Request, payload: bytes, release: Release
+    def _give_up(
+        self, api: Api, request: Request, findings: Findings, decision: Decision
     ) -> Answer:
+        """An empty answer: each was about one more target than those before it."""
+        last = findings.user[-1]
+        decision.detections = findings.merged
+        decision.outcome = "cut"
+        for index in range(request.choices):
+            decision.finish[index] = FILTERED
+            decision.cuts.append(Cut(index, last.best.place.rpartition(".")[2], last.target))
+        head = {"answer_id": decision.id, "model": request.model, "text": ""}
+        return WholeAnswer(refusal_answer(api, **head, choices=request.choices))
+
+    async def _forward(
+        self,
+        api: Api,
+        request: Request,
+        payload: bytes,
+        release: Release,
+        watch: AnswerWatch | None,
+    ) -> Answer | Told:
         decision = release.decision
         if not request.stream:
             try:
@@ -165,15 +234,22 @@ class RequestPath:
             except ApiError as error:
                 raise release.told(error) from error
             decision.first_ms = decision.elapsed_ms()
-            return WholeAnswer(release.whole(answer))
+            whole = release.whole(answer)
+            if watch is not None and (told := await watch.told(whole)):
+                return Told(told)
+            return WholeAnswer(whole)
         try:
             stream = await self.upstream.stream(PATHS[api], payload)
         except ApiError as error:
             raise release.told(error) from error
 
         async def events() -> AsyncIterator[bytes]:
+            leaving = release.events(stream, choices=request.choices)
+            if watch is not None:
+                watched = WatchedStream(watch, api, decision, drain=request.wants_usage)
+                leaving = watched.events(leaving, choices=request.choices)
             try:
-                async for event in release.events(stream, choices=request.choices):
+                async for event in leaving:
                     if decision.first_ms is None:
                         decision.first_ms = decision.elapsed_ms()
                     yield event

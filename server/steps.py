@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from classifiers import PlacedText
+from guard.decision import Detection
 from server.active import ActivePolicy, PolicyHolder
 from server.decisions import Decision, DecisionLog
 from server.detection import Findings, find_targets
@@ -46,14 +48,39 @@ class Steps:
                 self.failed(policy, decision, "detection failed")
                 return Findings()
 
-    def failed(self, policy: ActivePolicy, decision: Decision, reason: str) -> None:
+    async def detect_in_answer(
+        self,
+        policy: ActivePolicy,
+        texts: Sequence[PlacedText],
+        skip: frozenset[str],
+        decision: Decision,
+    ) -> list[tuple[Detection, ...]]:
+        """What each text of an answer is about; fails as ``detect`` does."""
+        began = time.perf_counter()
+        try:
+            return await policy.detector.detect(texts, skip=skip)
+        except Exception:
+            _log.exception("%s: detection in the answer failed", decision.id)
+            self.failed(policy, decision, "detection in the answer failed", "no more of it is sent")
+            return []
+        finally:
+            spent = decision.steps_ms.get("watch", 0.0) + 1000 * (time.perf_counter() - began)
+            decision.steps_ms["watch"] = round(spent, 3)
+
+    def failed(
+        self,
+        policy: ActivePolicy,
+        decision: Decision,
+        reason: str,
+        kept: str = "nothing was forwarded",
+    ) -> None:
         """Refuse, or under ``on_error: open`` say loudly that the request goes on.
 
         Raises:
             GuardUnavailableError: the policy says ``on_error: closed``.
         """
         if policy.bundle.on_error != "open":
-            raise GuardUnavailableError(f"{reason}; nothing was forwarded, so try again later")
+            raise GuardUnavailableError(f"{reason}; {kept}, so try again later")
         decision.failed_open = True
         self.metrics.unguarded.inc()
         _log.error("%s: let through by `on_error: open`: %s", decision.id, reason)

@@ -34,17 +34,13 @@ def judge(policy: ActivePolicy, findings: Findings, skip: frozenset[str]) -> Ver
         skip: ids of targets that do not bind the caller.
     """
     touched = [policy.targets[detection.target] for detection in findings.merged]
-    in_force = {target.id for target in touched if not _only_observed(target)}
+    in_force = {target.id for target in touched if not target.only_observed}
     in_force |= {target.id for target in policy.always(skip)}
     return Verdict(
         active=tuple(sorted(in_force)),
-        observed=tuple(sorted(target.id for target in touched if _only_observed(target))),
+        observed=tuple(sorted(target.id for target in touched if target.only_observed)),
         refused_by=_refusing(policy, findings.user),
     )
-
-
-def _only_observed(target: BundleTarget) -> bool:
-    return target.mode == "observe" or target.respond == "observe"
 
 
 def _refusing(policy: ActivePolicy, detections: Iterable[Detection]) -> BundleTarget | None:
@@ -52,6 +48,6 @@ def _refusing(policy: ActivePolicy, detections: Iterable[Detection]) -> BundleTa
     best = sorted(detections, key=lambda each: (-each.best.strength, each.target))
     for detection in best:
         target = policy.targets[detection.target]
-        if target.respond == "refuse" and not _only_observed(target):
+        if target.respond == "refuse" and not target.only_observed:
             return target
     return None

@@ -149,6 +149,7 @@ def compile_loaded(
             for t in policy.tenants
         ],
         on_error=policy.on_error,
+        answers=policy.answers,
         encoder=encoder if rows or len(statements) else "",
         examples=np.stack(rows).astype(np.float32) if rows else None,
         example_targets=np.array(owners, np.int32) if rows else None,

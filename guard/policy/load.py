@@ -174,6 +174,7 @@ class _Loader:
             targets=tuple(targets),
             tenants=tuple(tenant for tenant, _ in self.tenants),
             on_error=defaults.on_error,
+            answers=defaults.answers,
             warnings=tuple(self.warnings),
             files=tuple(dict.fromkeys(self.files)),
             trained=self.trained,

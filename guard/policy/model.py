@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from guard.bundle import Mode, OnError, Respond, StandIn
+from guard.bundle import Answers, Mode, OnError, Respond, StandIn
 from guard.errors import PolicyError
 from guard.policy.extraction import Extracted
 from guard.policy.schema import Target, TenantEntry
@@ -110,6 +110,7 @@ class Policy:
     targets: tuple[PolicyTarget, ...]
     tenants: tuple[TenantEntry, ...]
     on_error: OnError
+    answers: Answers
     warnings: tuple[PolicyWarning, ...]
     files: tuple[Path, ...]
     trained: Trained | None = None

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
-from guard.bundle import ContextAction, Mode, OnError, Respond
+from guard.bundle import Answers, ContextAction, Mode, OnError, Respond
 from guard.phrase_table import Strength
 from guard.policy.extraction import Kind
 from guard.verbatim import MAX_WORDS, MIN_WORDS
@@ -97,6 +97,13 @@ class Defaults(_Model):
         "closed",
         description="When a part of the guard fails: `closed` refuses the request, `open` lets it"
         " pass unguarded. Keep `closed` unless an outage costs more than a leak.",
+    )
+    answers: Answers = Field(
+        "watch",
+        description="What is done about an answer to a question that was not recognised, and that"
+        " turns out to be about a target and to say one of its phrases. `watch`: a whole answer is"
+        " made again under guard, a stream ends after the sentence that tells. `hold`: the same,"
+        " and each sentence of a stream is held back until it was looked at. `pass`: it passes.",
     )
 
 

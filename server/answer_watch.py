@@ -1,0 +1,240 @@
+"""The answers to questions that nobody recognised, looked at as prompts are.
+
+Detection looks at what is asked, and a question can be put in words or codes that it does not know.
+The answer then names what it is about. Each of its sentences is detected in; where a target is
+found whose phrases are not in force, and the answer says one that nobody asks by, it tells what was
+to be forgotten. A whole answer is then made again with the target in force
+(``server/request_path.py``). A stream ends there: by ``answers: watch`` it is passed on until a
+target is found, so the sentence that names it and those before it are out by then; by ``hold`` each
+sentence is held back until it was looked at.
+
+A name alone tells nothing, and codes in answers are not read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from pydantic_core import from_json
+
+from classifiers import PlacedText, merge
+from guard.context import split_sentences
+from guard.decision import Detection
+from server.active import ActivePolicy
+from server.answer_scan import find_in
+from server.decisions import Cut, Decision
+from server.release import choices_of, chunk_of
+from server.sse import DONE, DONE_EVENT, SseDecoder, encode_event
+from server.wire.answers import FILTERED, Api, filtered_event, to_json
+from server.wire.json_text import unescape_json
+from server.wire.texts import COMPLETION_CHANNEL, TEXT_CHANNELS
+
+# A sentence that has no end is looked at after so many characters.
+LONGEST: Final = 600
+
+Detect = Callable[[Sequence[PlacedText]], Awaitable[list[tuple[Detection, ...]]]]
+
+
+class AnswerWatch:
+    """What the answer to one request tells of targets that are not in force for it.
+
+    Args:
+        detect: finds targets in texts, those excepted that are in force or do not bind the caller.
+        hold: whether nothing of a stream leaves before it was looked at.
+    """
+
+    def __init__(self, policy: ActivePolicy, detect: Detect, *, hold: bool) -> None:
+        self.hold = hold
+        self._policy = policy
+        self._detect = detect
+
+    async def about(self, texts: Sequence[PlacedText]) -> tuple[Detection, ...]:
+        """The targets that any of some texts is about."""
+        forms = [replace(text, text=form) for text in texts for form in _forms(text.text)]
+        found = merge(await self._detect(forms))
+        return tuple(each for each in found if self._policy.watches(each.target))
+
+    def tells(self, target: str, text: str) -> bool:
+        """Whether a text says what answers about a target say, and nobody asks by."""
+        scanner = self._policy.telling(target)
+        return any(find_in(scanner, form) is not None for form in _forms(text))
+
+    async def told(self, body: bytes) -> tuple[Detection, ...]:
+        """The targets that a whole answer, as it would leave, tells something of."""
+        texts: list[PlacedText] = []
+        for choice in from_json(body)["choices"]:
+            said = _said(choice, choice.get("message") or choice)
+            texts += [
+                PlacedText(f"choices[{choice['index']}].{channel}", text, views=False)
+                for channel, text in said
+                if text
+            ]
+        about = await self.about(texts) if texts else ()
+        return tuple(
+            each for each in about if any(self.tells(each.target, text.text) for text in texts)
+        )
+
+
+def _forms(text: str) -> tuple[str, ...]:
+    """A text, and what a reader of JSON makes of it where it has escapes."""
+    return (text, unescape_json(text)) if "\\" in text else (text,)
+
+
+def _said(choice: dict[str, Any], message: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """(channel, text) of what a message or a delta says."""
+    for channel in (*TEXT_CHANNELS, COMPLETION_CHANNEL):
+        if isinstance(text := message.get(channel), str):
+            yield channel, text
+    for call in message.get("tool_calls") or ():
+        function = call.get("function") or {}
+        yield "tool_calls", f"{function.get('name') or ''} {function.get('arguments') or ''}"
+
+
+@dataclass(slots=True)
+class _Growing:
+    """What one channel of a choice has said.
+
+    Attributes:
+        looked: how much of it was looked at.
+        before: the sentence before that.
+    """
+
+    text: str = ""
+    looked: int = 0
+    before: str = ""
+
+    @property
+    def seen(self) -> str:
+        """What was looked at."""
+        return self.text[: self.looked]
+
+    def complete(self, *, ended: bool) -> list[str]:
+        """The sentences that have come to their end, each with the one before it."""
+        rest = self.text[self.looked :]
+        spans = split_sentences(rest)
+        if not ended and spans and spans[-1].end - spans[-1].start < LONGEST:
+            spans.pop()
+        passages: list[str] = []
+        for span in spans:
+            sentence = rest[span.start : span.end]
+            passages.append(self.before + sentence)
+            self.before = sentence
+        self.looked += spans[-1].end if spans else 0
+        return passages
+
+
+@dataclass(slots=True)
+class _Choice:
+    """One choice of a stream.
+
+    Attributes:
+        about: by target that it was found to be about, how.
+        held: events that have not left.
+    """
+
+    channels: dict[str, _Growing] = field(default_factory=dict)
+    about: dict[str, Detection] = field(default_factory=dict)
+    held: list[bytes] = field(default_factory=list)
+    done: bool = False
+
+
+class WatchedStream:
+    """The events of one streamed answer, as they would leave, and where it has to end.
+
+    Args:
+        drain: whether to read to the end where every choice was ended, for what was used.
+    """
+
+    def __init__(self, watch: AnswerWatch, api: Api, decision: Decision, *, drain: bool) -> None:
+        self._watch = watch
+        self._api = api
+        self._decision = decision
+        self._drain = drain
+        self._choices: dict[int, _Choice] = {}
+        self._cut: dict[int, Cut] = {}
+
+    async def events(self, source: AsyncIterator[bytes], *, choices: int) -> AsyncIterator[bytes]:
+        """The events to send, up to and including the end of the stream."""
+        async for event in source:
+            async for out in self._passed(event):
+                yield out
+            # What a stream has used is told at its end, to who asked for it.
+            if len(self._cut) >= choices and not self._drain:
+                yield DONE_EVENT
+                break
+        for index in self._cut:
+            self._decision.finish[index] = FILTERED
+
+    async def _passed(self, event: bytes) -> AsyncIterator[bytes]:
+        data = SseDecoder().decode(event)[0].data
+        chunk = {} if data == DONE else chunk_of(data)
+        arrived = choices_of(chunk) if chunk else []
+        if not arrived:
+            yield event
+        for choice in arrived:
+            index = choice["index"]
+            own = self._choices.setdefault(index, _Choice())
+            if own.done:
+                continue
+            alone = event if len(arrived) == 1 else _with(chunk, [choice])
+            own.held.append(alone)
+            ended = choice.get("finish_reason") is not None
+            looked = self._add(index, own, choice, ended=ended)
+            told = await self._told(own, looked)
+            if told is not None:
+                own.done = True
+                yield self._end(index, chunk, told)
+                continue
+            own.done = ended
+            for out in _released(own, looked=bool(looked), hold=self._watch.hold):
+                yield out
+
+    def _add(
+        self, index: int, own: _Choice, choice: dict[str, Any], *, ended: bool
+    ) -> list[PlacedText]:
+        """Take what a chunk says; what of the choice is to be looked at now."""
+        for channel, text in _said(choice, choice.get("delta") or choice):
+            own.channels.setdefault(channel, _Growing()).text += text
+        return [
+            PlacedText(f"choices[{index}].{channel}", passage, views=False)
+            for channel, growing in own.channels.items()
+            for passage in growing.complete(ended=ended)
+        ]
+
+    async def _told(self, own: _Choice, looked: Sequence[PlacedText]) -> Detection | None:
+        """A target of which the choice tells something, now that more of it was looked at."""
+        if not looked:
+            return None
+        for each in await self._watch.about(looked):
+            own.about.setdefault(each.target, each)
+        for target, found in own.about.items():
+            if any(self._watch.tells(target, each.seen) for each in own.channels.values()):
+                return found
+        return None
+
+    def _end(self, index: int, chunk: dict[str, Any], told: Detection) -> bytes:
+        self._decision.detections = merge([self._decision.detections, (told,)])
+        channel = told.best.place.rpartition(".")[2]
+        self._cut[index] = Cut(index, channel, told.target)
+        self._decision.cuts.append(self._cut[index])
+        self._decision.outcome = "cut"
+        name = {"answer_id": self._decision.id, "model": self._decision.model}
+        head = {key: value for key, value in chunk.items() if key not in ("choices", "usage")}
+        return filtered_event(self._api, **name, head=head, indices=[index])
+
+
+def _released(own: _Choice, *, looked: bool, hold: bool) -> list[bytes]:
+    """Take the events that may leave; the last one only showed where a sentence had ended."""
+    if own.done or not (hold or own.about):
+        end = len(own.held)
+    else:
+        end = len(own.held) - 1 if looked else 0
+    out = own.held[:end]
+    del own.held[:end]
+    return out
+
+
+def _with(chunk: dict[str, Any], choices: list[dict[str, Any]]) -> bytes:
+    return encode_event(to_json({**chunk, "choices": choices}))
