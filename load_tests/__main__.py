@@ -26,6 +26,7 @@ FIGURES = {
     "attack": "attack",
     "fuzz": "fuzz",
     "unnamed-leak": "unnamed_leak",
+    "answer-watch": "answer_watch",
     "faults": "faults",
     "detect-seen": "detect_seen",
     "detect-unseen": "detect_unseen",
