@@ -19,6 +19,7 @@ from guard.plan import GuardPlan
 from guard.stream import Scanner
 from guard.views import View, ViewSearch
 from server.errors import UnauthorizedError
+from server.telling import Telling
 
 # Distinct sets of targets that scanners are kept for.
 _MAX_SETS: Final = 256
@@ -75,7 +76,7 @@ class ActivePolicy:
         self._cues = PhraseSearch([cue.text for cue in bundle.phrases.cues()])
         self._cue_targets = [cue.target for cue in bundle.phrases.cues()]
         self._sets: OrderedDict[tuple[tuple[str, ...], tuple[int, ...]], ActiveSet] = OrderedDict()
-        self._telling: OrderedDict[str, Scanner] = OrderedDict()
+        self._telling: OrderedDict[str, Telling] = OrderedDict()
         self._watched = frozenset(_watched(bundle))
 
     def tenant(self, authorization: str) -> Tenant | None:
@@ -123,13 +124,14 @@ class ActivePolicy:
         """Whether an answer may tell something of a target that is to be kept from it."""
         return target in self._watched
 
-    def telling(self, target: str) -> Scanner:
-        """Finds what answers about a target say, and nobody asks by; kept for the next time."""
+    def telling(self, target: str) -> Telling:
+        """What answers about a target say; kept for the next time."""
         found = self._telling.get(target)
         if found is None:
             index = self.bundle.index_of(target)
-            phrases = [each for each in self.bundle.phrases.of_targets([index]) if not each.cue]
-            found = Scanner(phrases, self.bundle.verbatim.of_targets([index]))
+            found = Telling(
+                self.bundle.phrases.of_targets([index]), self.bundle.verbatim.of_targets([index])
+            )
             self._telling[target] = found
             while len(self._telling) > _MAX_SETS:
                 self._telling.popitem(last=False)
@@ -185,10 +187,9 @@ class ActivePolicy:
 
 
 def _watched(bundle: Bundle) -> Iterator[str]:
-    """Targets that are enforced, and whose answers say what nobody asks by."""
-    phrases = bundle.phrases
-    told = phrases.target[phrases.hard & (phrases.slot == phrases.target)]
-    tell = {*told.tolist(), *bundle.verbatim.target.tolist()}
+    """Targets that are enforced, and whose answers can be known by what they say."""
+    hard = bundle.phrases.target[bundle.phrases.hard]
+    tell = {*hard.tolist(), *bundle.verbatim.target.tolist()}
     for index, target in enumerate(bundle.targets):
         if index in tell and target.id != CANARY_TARGET and not target.only_observed:
             yield target.id

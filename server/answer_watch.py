@@ -2,8 +2,8 @@
 
 Detection looks at what is asked, and a question can be put in words or codes that it does not know.
 The answer then names what it is about. Each of its sentences is detected in; where a target is
-found whose phrases are not in force, and the answer says one that nobody asks by, it tells what was
-to be forgotten. A whole answer is then made again with the target in force
+found that is not in force, and the answer tells something of it (``server/telling.py``), it tells
+what was to be forgotten. A whole answer is then made again with the target in force
 (``server/request_path.py``). A stream ends there: by ``answers: watch`` it is passed on until a
 target is found, so the sentence that names it and those before it are out by then; by ``hold`` each
 sentence is held back until it was looked at.
@@ -23,7 +23,6 @@ from classifiers import PlacedText, merge
 from guard.context import split_sentences
 from guard.decision import Detection
 from server.active import ActivePolicy
-from server.answer_scan import find_in
 from server.decisions import Cut, Decision
 from server.release import choices_of, chunk_of
 from server.sse import DONE, DONE_EVENT, SseDecoder, encode_event
@@ -57,9 +56,9 @@ class AnswerWatch:
         return tuple(each for each in found if self._policy.watches(each.target))
 
     def tells(self, target: str, text: str) -> bool:
-        """Whether a text says what answers about a target say, and nobody asks by."""
-        scanner = self._policy.telling(target)
-        return any(find_in(scanner, form) is not None for form in _forms(text))
+        """Whether a text that is about a target tells something of it."""
+        telling = self._policy.telling(target)
+        return any(telling.tells(form) for form in _forms(text))
 
     async def told(self, body: bytes) -> tuple[Detection, ...]:
         """The targets that a whole answer, as it would leave, tells something of."""

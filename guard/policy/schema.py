@@ -101,7 +101,7 @@ class Defaults(_Model):
     answers: Answers = Field(
         "watch",
         description="What is done about an answer to a question that was not recognised, and that"
-        " turns out to be about a target and to say one of its phrases. `watch`: a whole answer is"
+        " turns out to be about a target and to tell something of it. `watch`: a whole answer is"
         " made again under guard, a stream ends after the sentence that tells. `hold`: the same,"
         " and each sentence of a stream is held back until it was looked at. `pass`: it passes.",
     )

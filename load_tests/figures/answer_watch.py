@@ -1,11 +1,12 @@
 """``answer-watch``: what is still told where no question is recognised at all.
 
-The model that knows ten authors by heart is asked about them without a guard, as if detection knew
-no question. Its answers are then looked at as ``server/answer_watch.py`` looks at them, by the
-policy of ``tofu-leak``: whole, and as streams of words, watched and held. A fact counts where what
-leaves before the answer is stopped says it; an answer that is made again counts as one that says
-nothing (``tofu-leak`` says what it would). Other answers, that must not be stopped: to questions
-about other authors, real authors and the world, and to everyday prompts.
+As if detection knew no question about ten authors, answers that know them by heart are looked at as
+``server/answer_watch.py`` looks at them, by the policy of ``tofu-leak``: whole, and as streams of
+words, watched and held. The answers are TOFU's own: what the model of ``tofu-leak`` says without a
+guard, nearly to the word (its ROUGE-L recall is 100), and the same in other words. A fact counts
+where what leaves before the answer is stopped says it; an answer that is made again counts as one
+that says nothing (``tofu-leak`` says what it would). Answers about other authors, real authors and
+the world must not be stopped, nor everyday texts.
 """
 
 from __future__ import annotations
@@ -19,12 +20,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from classifiers import BatchingEncoder, PlacedText, SentenceEncoder, load_encoder
-from guard.bundle import Bundle, write_bundle
+from guard.bundle import Bundle
 from guard.decision import Detection
-from guard.plan import GuardPlan
 from guard.policy import compile_policy
-from load_tests import stack, tofu
-from load_tests.chat import Answer, ask_all, with_plan
+from load_tests import tofu
+from load_tests.chat import Answer
 from load_tests.detecting import everyday
 from load_tests.figure import Figure, Measured, Options, progress, work_folder
 from load_tests.intervals import by_group, wilson
@@ -36,14 +36,10 @@ from server.evaluation.leaks import LeakCounter
 from server.evaluation.rows import Row
 from server.sse import DONE_EVENT, encode_event
 
-CONCURRENCY: Final = 16
-MAX_TOKENS: Final = 80
 # How an answer is looked at.
 WAYS: Final = ("whole", "watched", "held")
 _SETS: Final = ("forget", "retain", "real_authors", "world_facts")
 _WORD: Final = re.compile(r"\s*\S+|\s+$")
-# Of each kind of everyday prompt so many are asked.
-_OF_A_KIND: Final = 16
 _SHOWN: Final = 10
 
 
@@ -84,47 +80,37 @@ def _event(said: str, finish: str | None = None) -> bytes:
 
 
 def measure(options: Options) -> Measured:
-    """Ask the model, and look at what it says."""
+    """Look at the answers."""
     folder = work_folder("answer-watch")
     rows = {name: tofu.load(name)[: options.limit or None] for name in _SETS}
-    prompts = [p for own in everyday().values() for p in own[: options.limit or _OF_A_KIND]]
-    rows["everyday"] = [Row(f"e-{place}", "", p, "") for place, p in enumerate(prompts)]
-    bundles, key = folder / "bundles", stack.new_key()
-    plan = GuardPlan(write_bundle(bundles, targets=[], phrases=[]).digest)
-    answers: dict[str, list[Answer]] = {}
-    with stack.engine(tofu.model(), folder=folder, bundles=bundles, key=key) as engine:
-        for name, own in rows.items():
-            answers[name] = ask_all(
-                engine, [row.question for row in own], label=f"no guard, {name}",
-                concurrency=CONCURRENCY, extra=with_plan(plan, key.encode()),
-                max_tokens=MAX_TOKENS, temperature=0,
-            )  # fmt: skip
-    # As a person might have put the answers, had the model known them in other words.
-    rows["forget_paraphrased"] = rows["forget"]
-    answers["forget_paraphrased"] = [
-        Answer((row.paraphrased_answer,), ("stop",), "", 0) for row in rows["forget"]
-    ]
+    said = {name: [row.answer for row in own] for name, own in rows.items()}
+    for name in ("forget", "retain"):
+        rows[f"{name}, paraphrased"] = rows[name]
+        said[f"{name}, paraphrased"] = [row.paraphrased_answer for row in rows[name]]
+    texts = [text for own in everyday().values() for text in own[: options.limit or None]]
+    rows["everyday"] = [Row(f"e-{place}", "", "", text) for place, text in enumerate(texts)]
+    said["everyday"] = texts
     encoder = load_encoder()
     policy = tofu.write_policy(folder / "policy", tofu.load("forget"))
-    bundle = compile_policy(policy, bundles, encode=encoder.encode, encoder=encoder.digest)
-    looked = asyncio.run(_look(bundle, encoder, answers))
+    bundle = compile_policy(
+        policy, folder / "bundles", encode=encoder.encode, encoder=encoder.digest
+    )
+    looked = asyncio.run(_look(bundle, encoder, said))
     counter = LeakCounter(Everyday.of([row.answer for row in tofu.load("retain")]))
     told = {
-        name: _told(counter, rows[name], answers[name], looked[name])
-        for name in ("forget", "forget_paraphrased")
+        name: _told(counter, rows[name], said[name], looked[name])
+        for name in ("forget", "forget, paraphrased")
     }
-    harmless = {
-        name: _stopped(rows[name], answers[name], looked[name]) for name in rows if name not in told
-    }
+    harmless = {name: _stopped(said[name], looked[name]) for name in rows if name not in told}
     return Measured(
         value=told["forget"]["whole"]["facts_share"],
         n=told["forget"]["facts"],
-        details={"told": told, "harmless": harmless, "max_tokens": MAX_TOKENS},
+        details={"told": told, "harmless": harmless},
     )
 
 
 async def _look(
-    bundle: Bundle, encoder: SentenceEncoder, answers: Mapping[str, Sequence[Answer]]
+    bundle: Bundle, encoder: SentenceEncoder, said: Mapping[str, Sequence[str]]
 ) -> dict[str, dict[str, list[Left]]]:
     """By set and way, what of each answer leaves."""
     batching = BatchingEncoder(encoder)
@@ -135,10 +121,10 @@ async def _look(
 
     watches = {way: AnswerWatch(policy, detect, hold=way == "held") for way in WAYS}
     looked: dict[str, dict[str, list[Left]]] = {}
-    for name, own in answers.items():
+    for name, own in said.items():
         began = time.perf_counter()
         looked[name] = {
-            way: [await left(watch, each.texts[0], streamed=way != "whole") for each in own]
+            way: [await left(watch, text, streamed=way != "whole") for text in own]
             for way, watch in watches.items()
         }
         spent = (time.perf_counter() - began) / len(own)
@@ -150,15 +136,15 @@ async def _look(
 def _told(
     counter: LeakCounter,
     rows: Sequence[Row],
-    answers: Sequence[Answer],
+    said: Sequence[str],
     looked: Mapping[str, Sequence[Left]],
 ) -> dict[str, Any]:
     """The facts that leave, without a watch and by each way."""
-    texts = {"unwatched": [each.texts[0] for each in answers]}
-    texts |= {way: [each.text for each in own] for way, own in looked.items()}
+    ways = {"unwatched": list(said)}
+    ways |= {way: [each.text for each in own] for way, own in looked.items()}
     found: dict[str, Any] = {}
-    for way, said in texts.items():
-        leaks = counter.count(rows, [Answer((text,), ("stop",), "", 0) for text in said])
+    for way, texts in ways.items():
+        leaks = counter.count(rows, [Answer((text,), ("stop",), "", 0) for text in texts])
         found[way] = {"facts_share": leaks.leaked_share, "facts": leaks.leaked}
     for way, own in looked.items():
         by_author: dict[str, list[bool]] = {}
@@ -167,25 +153,19 @@ def _told(
         found[way]["stopped"] = sum(each.stopped for each in own) / len(own)
         found[way]["stopped_interval"] = by_group(by_author)
         found[way]["passed"] = [
-            {"question": row.question, "answer": answer.texts[0]}
-            for row, answer, each in zip(rows, answers, own, strict=True)
-            if not each.stopped
+            text for text, each in zip(said, own, strict=True) if not each.stopped
         ][:_SHOWN]
     return {"facts": leaks.facts, **found}
 
 
-def _stopped(
-    rows: Sequence[Row], answers: Sequence[Answer], looked: Mapping[str, Sequence[Left]]
-) -> dict[str, Any]:
-    """The answers that were stopped, though they are about nothing to be forgotten."""
-    found: dict[str, Any] = {"n": len(rows)}
+def _stopped(said: Sequence[str], looked: Mapping[str, Sequence[Left]]) -> dict[str, Any]:
+    """The texts that were stopped, though they are about nothing to be forgotten."""
+    found: dict[str, Any] = {"n": len(said)}
     for way, own in looked.items():
         stopped = sum(each.stopped for each in own)
         found[way] = {"stopped": stopped, "interval": wilson(stopped, len(own))}
     found["cases"] = [
-        {"question": row.question, "answer": answer.texts[0]}
-        for row, answer, each in zip(rows, answers, looked["whole"], strict=True)
-        if each.stopped
+        text for text, each in zip(said, looked["whole"], strict=True) if each.stopped
     ]
     return found
 
