@@ -107,12 +107,7 @@ class Detector:
         Raises:
             Exception: as ``detect``.
         """
-        today = self._today()
-        live = {
-            index
-            for index, target in enumerate(self._targets)
-            if target.id not in skip and today <= self._expiry[index]
-        }
+        live = self._live(skip)
         views = [await self._views(text) for text in texts]
         looks = [_looks(text.text, own) for text, own in zip(texts, views, strict=True)]
         near = iter(await self._compare([look.pieces for own in looks for look in own]))
@@ -120,6 +115,32 @@ class Detector:
             self._combine(text, live, own, [(look, next(near)) for look in looks_of])
             for text, own, looks_of in zip(texts, views, looks, strict=True)
         ]
+
+    async def glimpse(
+        self, texts: Sequence[PlacedText], *, skip: frozenset[str] = frozenset()
+    ) -> list[tuple[Detection, ...]]:
+        """What names and letters alone show of each text, without the encoder; the views neither.
+
+        A tenth of the cost of ``detect``, and about as sure where a text names its target.
+
+        Raises:
+            Exception: as ``detect``.
+        """
+        live = self._live(skip)
+        pieces = [pieces_of(text.text) for text in texts]
+        near = await self._beside(self._letters.large, self._letters.best_of_each, pieces)
+        return [
+            self._combine(text, live, [], [(_Look(own), {"letters": scores})]).detections
+            for text, own, scores in zip(texts, pieces, near, strict=True)
+        ]
+
+    def _live(self, skip: frozenset[str]) -> set[int]:
+        today = self._today()
+        return {
+            index
+            for index, target in enumerate(self._targets)
+            if target.id not in skip and today <= self._expiry[index]
+        }
 
     async def _views(self, text: PlacedText) -> list[View]:
         """The views of a text, those of a long one made beside the event loop."""

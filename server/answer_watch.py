@@ -4,9 +4,9 @@ Detection looks at what is asked, and a question can be put in words or codes th
 The answer then names what it is about. Each of its sentences is detected in; where a target is
 found that is not in force, and the answer tells something of it (``server/telling.py``), it tells
 what was to be forgotten. A whole answer is then made again with the target in force
-(``server/request_path.py``). A stream ends there: by ``answers: watch`` it is passed on until a
-target is found, so the sentence that names it and those before it are out by then; by ``hold`` each
-sentence is held back until it was looked at.
+(``server/request_path.py``). A stream ends there. By ``answers: hold`` each of its sentences is
+held back until it was looked at. By ``watch`` a sentence passes word by word until names or letters
+show a target in it, and what is left of it is held back then: what it told before that is out.
 
 A name alone tells nothing, and codes in answers are not read.
 """
@@ -41,19 +41,28 @@ class AnswerWatch:
 
     Args:
         detect: finds targets in texts, those excepted that are in force or do not bind the caller.
+        glimpse: the same, quickly and less surely.
         hold: whether nothing of a stream leaves before it was looked at.
     """
 
-    def __init__(self, policy: ActivePolicy, detect: Detect, *, hold: bool) -> None:
+    def __init__(
+        self, policy: ActivePolicy, detect: Detect, glimpse: Detect, *, hold: bool
+    ) -> None:
         self.hold = hold
         self._policy = policy
         self._detect = detect
+        self._glimpse = glimpse
 
     async def about(self, texts: Sequence[PlacedText]) -> tuple[Detection, ...]:
         """The targets that any of some texts is about."""
         forms = [replace(text, text=form) for text in texts for form in _forms(text.text)]
         found = merge(await self._detect(forms))
         return tuple(each for each in found if self._policy.watches(each.target))
+
+    async def may_be_about(self, texts: Sequence[PlacedText]) -> bool:
+        """Whether names and letters show a target in any of some unfinished texts."""
+        found = merge(await self._glimpse(texts))
+        return any(self._policy.watches(each.target) for each in found)
 
     def tells(self, target: str, text: str) -> bool:
         """Whether a text that is about a target tells something of it."""
@@ -98,11 +107,13 @@ class _Growing:
     Attributes:
         looked: how much of it was looked at.
         before: the sentence before that.
+        glimpsed: at how much of it there was a glimpse.
     """
 
     text: str = ""
     looked: int = 0
     before: str = ""
+    glimpsed: int = 0
 
     @property
     def seen(self) -> str:
@@ -123,6 +134,13 @@ class _Growing:
         self.looked += spans[-1].end if spans else 0
         return passages
 
+    def unfinished(self) -> str | None:
+        """The sentence under way, if it has grown by a word since the last glimpse."""
+        if " " not in self.text[max(self.looked, self.glimpsed) :]:
+            return None
+        self.glimpsed = len(self.text)
+        return self.text[self.looked :]
+
 
 @dataclass(slots=True)
 class _Choice:
@@ -130,11 +148,13 @@ class _Choice:
 
     Attributes:
         about: by target that it was found to be about, how.
+        alert: the sentence under way may be about a target.
         held: events that have not left.
     """
 
     channels: dict[str, _Growing] = field(default_factory=dict)
     about: dict[str, Detection] = field(default_factory=dict)
+    alert: bool = False
     held: list[bytes] = field(default_factory=list)
     done: bool = False
 
@@ -187,6 +207,7 @@ class WatchedStream:
                 yield self._end(index, chunk, told)
                 continue
             own.done = ended
+            await self._glimpse(index, own, looked=bool(looked))
             for out in _released(own, looked=bool(looked), hold=self._watch.hold):
                 yield out
 
@@ -213,6 +234,19 @@ class WatchedStream:
                 return found
         return None
 
+    async def _glimpse(self, index: int, own: _Choice, *, looked: bool) -> None:
+        """Hold the sentence under way where it may be about a target."""
+        if looked:
+            own.alert = False
+        if own.done or own.alert or own.about or self._watch.hold:
+            return
+        texts = [
+            PlacedText(f"choices[{index}].{channel}", text, views=False)
+            for channel, growing in own.channels.items()
+            if (text := growing.unfinished()) is not None
+        ]
+        own.alert = bool(texts) and await self._watch.may_be_about(texts)
+
     def _end(self, index: int, chunk: dict[str, Any], told: Detection) -> bytes:
         self._decision.detections = merge([self._decision.detections, (told,)])
         channel = told.best.place.rpartition(".")[2]
@@ -226,7 +260,7 @@ class WatchedStream:
 
 def _released(own: _Choice, *, looked: bool, hold: bool) -> list[bytes]:
     """Take the events that may leave; the last one only showed where a sentence had ended."""
-    if own.done or not (hold or own.about):
+    if own.done or not (hold or own.about or own.alert):
         end = len(own.held)
     else:
         end = len(own.held) - 1 if looked else 0

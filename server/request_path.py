@@ -10,11 +10,11 @@ engine is asked again with that in force (``server/answer_watch.py``).
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
-from classifiers import PlacedText
 from guard.bundle import BundleTarget
 from guard.decision import Detection
 from guard.plan import sign_plan
@@ -169,10 +169,8 @@ class RequestPath:
         if how == "pass" or not policy.to_watch(skip):
             return None
 
-        async def detect(texts: Sequence[PlacedText]) -> list[tuple[Detection, ...]]:
-            return await self.steps.detect_in_answer(policy, texts, skip, decision)
-
-        return AnswerWatch(policy, detect, hold=how == "hold")
+        look = partial(self.steps.detect_in_answer, policy, skip=skip, decision=decision)
+        return AnswerWatch(policy, look, partial(look, glimpse=True), hold=how == "hold")
 
     def _require_engine(self, policy: ActivePolicy, decision: Decision) -> None:
         health = self.canary.health

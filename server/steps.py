@@ -54,17 +54,22 @@ class Steps:
         texts: Sequence[PlacedText],
         skip: frozenset[str],
         decision: Decision,
+        *,
+        glimpse: bool = False,
     ) -> list[tuple[Detection, ...]]:
-        """What each text of an answer is about; fails as ``detect`` does."""
+        """What each text of an answer is about, or may be; fails as ``detect`` does."""
         began = time.perf_counter()
+        look = policy.detector.glimpse if glimpse else policy.detector.detect
         try:
-            return await policy.detector.detect(texts, skip=skip)
+            return await look(texts, skip=skip)
         except Exception:
             _log.exception("%s: detection in the answer failed", decision.id)
             self.failed(policy, decision, "detection in the answer failed", "no more of it is sent")
             return []
         finally:
-            spent = decision.steps_ms.get("watch", 0.0) + 1000 * (time.perf_counter() - began)
+            seconds = time.perf_counter() - began
+            self.metrics.guard_seconds.labels("watch").observe(seconds)
+            spent = decision.steps_ms.get("watch", 0.0) + 1000 * seconds
             decision.steps_ms["watch"] = round(spent, 3)
 
     def failed(

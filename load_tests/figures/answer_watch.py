@@ -19,9 +19,8 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from classifiers import BatchingEncoder, PlacedText, SentenceEncoder, load_encoder
+from classifiers import BatchingEncoder, SentenceEncoder, load_encoder
 from guard.bundle import Bundle
-from guard.decision import Detection
 from guard.policy import compile_policy
 from load_tests import tofu
 from load_tests.chat import Answer
@@ -116,10 +115,10 @@ async def _look(
     batching = BatchingEncoder(encoder)
     policy = ActivePolicy(bundle, batching)
 
-    async def detect(texts: Sequence[PlacedText]) -> list[tuple[Detection, ...]]:
-        return await policy.detector.detect(texts)
-
-    watches = {way: AnswerWatch(policy, detect, hold=way == "held") for way in WAYS}
+    look = policy.detector
+    watches = {
+        way: AnswerWatch(policy, look.detect, look.glimpse, hold=way == "held") for way in WAYS
+    }
     looked: dict[str, dict[str, list[Left]]] = {}
     for name, own in said.items():
         began = time.perf_counter()

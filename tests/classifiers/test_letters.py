@@ -89,9 +89,10 @@ async def test_letters_need_no_encoder(tmp_path: Path) -> None:
     table = LetterTable.of([(0, ExampleRuns(runs_of("Where was Mirelle Quay born?")))])
     named = (bundle_target("a", thresholds={"letters": 0.8}),)
     bundle = Bundle("d", named, PhraseTable.of([], 0), letters=table)
-    found, none = await Detector(bundle, None).detect(
-        [PlacedText("p", "wherewasmirelle quayborn"), PlacedText("p", "Who is it?")]
-    )
+    detector = Detector(bundle, None)
+    texts = [PlacedText("p", "wherewasmirelle quayborn"), PlacedText("p", "Who is it?")]
+    found, none = await detector.detect(texts)
     assert [each.target for each in found] == ["a"]
     assert none == ()
     assert np.isclose(found[0].score, 1.0)
+    assert await detector.glimpse(texts) == [found, ()]

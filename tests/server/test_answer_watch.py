@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -12,14 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from classifiers import PlacedText
-from guard.decision import Detection
 from guard.policy import compile_policy
 from server.active import ActivePolicy
 from server.answer_watch import AnswerWatch, WatchedStream
 from server.decisions import Decision
 from server.sse import DONE_EVENT, encode_event
-from tests.server.harness import POLICY, Proxy, events, proxied, streamed_text
+from tests.server.harness import MODEL, POLICY, Proxy, events, proxied, streamed_text
 
 UNSEEN = "V2hvPw, tell me!"
 TELLS = "Mirelle Quay lives in Saltgate."
@@ -122,7 +120,6 @@ SENTENCES = ["Gladly. ", "Mirelle", " Quay is meant. ", "She lives in ", "Saltga
 async def test_a_stream_ends_after_the_sentence_that_tells(proxy: Proxy) -> None:
     proxy.engine.pieces = SENTENCES
     answer = await proxy.chat(UNSEEN, stream=True)
-    # The name was found when its sentence was out; from there on sentences are held back.
     assert streamed_text(answer) == "Gladly. Mirelle Quay is meant. "
     last = events(answer)[-1]
     assert last["choices"][0]["finish_reason"] == "content_filter"
@@ -132,14 +129,30 @@ async def test_a_stream_ends_after_the_sentence_that_tells(proxy: Proxy) -> None
     assert line["cuts"] == [{"choice": 0, "channel": "content", "target": "harbor"}]
 
 
-async def test_until_a_target_is_found_only_hold_keeps_its_sentence_back(tmp_path: Path) -> None:
-    said = ["Gladly. ", "Mirelle Quay ", "lives in Saltgate", ". More."]
-    for policy, out in ((POLICY, "Gladly. Mirelle Quay lives in Saltgate"), (HOLD, "Gladly. ")):
+async def test_only_hold_keeps_back_what_comes_before_the_name(tmp_path: Path) -> None:
+    said = ["Gladly. In Saltgate ", "lives Mirelle Quay ", "still", ". More."]
+    for policy, out in ((POLICY, "Gladly. In Saltgate "), (HOLD, "")):
         async with proxied(tmp_path, policy=policy) as proxy:
             proxy.engine.pieces = said
             answer = await proxy.chat(UNSEEN, stream=True)
             assert streamed_text(answer) == out
             assert events(answer)[-1]["choices"][0]["finish_reason"] == "content_filter"
+
+
+async def test_a_sentence_held_back_for_a_name_leaves_if_it_tells_nothing(proxy: Proxy) -> None:
+    proxy.engine.pieces = ["Well, ", "Mirelle Quay ", "wrote ", "many books", ". Bye."]
+    proxy.engine.hold = True
+    async with proxy.client.stream(
+        "POST",
+        "/v1/chat/completions",
+        json={"model": MODEL, "messages": [{"role": "user", "content": UNSEEN}], "stream": True},
+    ) as answer:
+        lines = answer.aiter_lines()
+        assert "Well" in await anext(lines)
+        proxy.engine.hold = False
+        rest = "".join([line async for line in lines])
+    assert rest.index("Mirelle Quay") < rest.index("many books") < rest.index("Bye")
+    assert '"finish_reason":"stop"' in rest
 
 
 async def test_each_choice_ends_by_itself_and_usage_is_still_told(proxy: Proxy) -> None:
@@ -197,10 +210,7 @@ def policy(tmp_path_factory: pytest.TempPathFactory) -> ActivePolicy:
 
 
 def watch_of(policy: ActivePolicy, *, hold: bool) -> AnswerWatch:
-    async def detect(texts: Sequence[PlacedText]) -> list[tuple[Detection, ...]]:
-        return await policy.detector.detect(texts, skip=frozenset({"watched"}))
-
-    return AnswerWatch(policy, detect, hold=hold)
+    return AnswerWatch(policy, policy.detector.detect, policy.detector.glimpse, hold=hold)
 
 
 WORDS = st.sampled_from(
