@@ -32,6 +32,8 @@ from server.wire.texts import COMPLETION_CHANNEL, TEXT_CHANNELS
 
 # A sentence that has no end is looked at after so many characters.
 LONGEST: Final = 600
+# Of what was said before, so many characters still count towards what is told.
+RECENT: Final = 4000
 
 Detect = Callable[[Sequence[PlacedText]], Awaitable[list[tuple[Detection, ...]]]]
 
@@ -73,7 +75,7 @@ class AnswerWatch:
         """The targets that a whole answer, as it would leave, tells something of."""
         texts: list[PlacedText] = []
         for choice in from_json(body)["choices"]:
-            said = _said(choice, choice.get("message") or choice)
+            said = _said(choice.get("message") or choice)
             texts += [
                 PlacedText(f"choices[{choice['index']}].{channel}", text, views=False)
                 for channel, text in said
@@ -90,14 +92,17 @@ def _forms(text: str) -> tuple[str, ...]:
     return (text, unescape_json(text)) if "\\" in text else (text,)
 
 
-def _said(choice: dict[str, Any], message: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def _said(message: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """(channel, text) of what a message or a delta says."""
     for channel in (*TEXT_CHANNELS, COMPLETION_CHANNEL):
         if isinstance(text := message.get(channel), str):
             yield channel, text
     for call in message.get("tool_calls") or ():
         function = call.get("function") or {}
-        yield "tool_calls", f"{function.get('name') or ''} {function.get('arguments') or ''}"
+        if name := function.get("name"):
+            yield "tool_calls", f"\n{name} "
+        # In a stream they come in pieces, which nothing may stand between.
+        yield "tool_calls", function.get("arguments") or ""
 
 
 @dataclass(slots=True)
@@ -117,8 +122,8 @@ class _Growing:
 
     @property
     def seen(self) -> str:
-        """What was looked at."""
-        return self.text[: self.looked]
+        """What was looked at, as far as it is recent."""
+        return self.text[max(0, self.looked - RECENT) : self.looked]
 
     def complete(self, *, ended: bool) -> list[str]:
         """The sentences that have come to their end, each with the one before it."""
@@ -180,7 +185,7 @@ class WatchedStream:
             async for out in self._passed(event):
                 yield out
             # What a stream has used is told at its end, to who asked for it.
-            if len(self._cut) >= choices and not self._drain:
+            if len(self._cut) >= choices and not self._drain and event != DONE_EVENT:
                 yield DONE_EVENT
                 break
         for index in self._cut:
@@ -190,38 +195,41 @@ class WatchedStream:
         data = SseDecoder().decode(event)[0].data
         chunk = {} if data == DONE else chunk_of(data)
         arrived = choices_of(chunk) if chunk else []
-        if not arrived:
-            yield event
         for choice in arrived:
-            index = choice["index"]
-            own = self._choices.setdefault(index, _Choice())
+            own = self._choices.setdefault(choice["index"], _Choice())
             if own.done:
                 continue
-            alone = event if len(arrived) == 1 else _with(chunk, [choice])
-            own.held.append(alone)
+            own.held.append(event if len(arrived) == 1 else _with(chunk, [choice]))
+            for channel, text in _said(choice.get("delta") or choice):
+                own.channels.setdefault(channel, _Growing()).text += text
             ended = choice.get("finish_reason") is not None
-            looked = self._add(index, own, choice, ended=ended)
-            told = await self._told(own, looked)
-            if told is not None:
-                own.done = True
-                yield self._end(index, chunk, told)
-                continue
-            own.done = ended
-            await self._glimpse(index, own, looked=bool(looked))
-            for out in _released(own, looked=bool(looked), hold=self._watch.hold):
+            for out in await self._looked_at(choice["index"], own, chunk, ended=ended):
                 yield out
+        if data == DONE:
+            # An engine may leave out why a choice ended.
+            for index, own in self._choices.items():
+                if not own.done:
+                    for out in await self._looked_at(index, own, chunk, ended=True):
+                        yield out
+        if not arrived:
+            yield event
 
-    def _add(
-        self, index: int, own: _Choice, choice: dict[str, Any], *, ended: bool
-    ) -> list[PlacedText]:
-        """Take what a chunk says; what of the choice is to be looked at now."""
-        for channel, text in _said(choice, choice.get("delta") or choice):
-            own.channels.setdefault(channel, _Growing()).text += text
-        return [
+    async def _looked_at(
+        self, index: int, own: _Choice, chunk: dict[str, Any], *, ended: bool
+    ) -> list[bytes]:
+        """Look at what a choice has said since the last time; the events that may leave now."""
+        looked = [
             PlacedText(f"choices[{index}].{channel}", passage, views=False)
             for channel, growing in own.channels.items()
             for passage in growing.complete(ended=ended)
         ]
+        told = await self._told(own, looked)
+        if told is not None:
+            own.done = True
+            return [self._end(index, chunk, told)]
+        own.done = ended
+        await self._glimpse(index, own, looked=bool(looked))
+        return _released(own, looked=bool(looked), hold=self._watch.hold)
 
     async def _told(self, own: _Choice, looked: Sequence[PlacedText]) -> Detection | None:
         """A target of which the choice tells something, now that more of it was looked at."""

@@ -166,17 +166,28 @@ async def test_each_choice_ends_by_itself_and_usage_is_still_told(proxy: Proxy) 
 
 
 async def test_tool_calls_and_reasoning_are_looked_at(proxy: Proxy) -> None:
-    call = {"name": "note", "arguments": json.dumps({"text": TELLS.replace("Quay", "Qu\\u0061y")})}
-    call["arguments"] = call["arguments"].replace("\\\\", "\\")
-    for delta in (
-        {"reasoning": TELLS},
-        {"tool_calls": [{"index": 0, "id": "c", "type": "function", "function": call}]},
+    arguments = json.dumps({"text": TELLS}).replace("Quay", "Qu\\u0061y")
+    call = {"index": 0, "id": "c", "type": "function"}
+    head = {**call, "function": {"name": "note", "arguments": arguments[:14]}}
+    rest = {**call, "function": {"arguments": arguments[14:]}}
+    whole = {**call, "function": {"name": "note", "arguments": arguments}}
+    for streamed, message in (
+        ([{"reasoning": TELLS}], {"reasoning": TELLS}),
+        ([{"tool_calls": [head]}, {"tool_calls": [rest]}], {"tool_calls": [whole]}),
     ):
-        proxy.engine.deltas = [delta]
+        proxy.engine.deltas = streamed
         stream = await proxy.chat(UNSEEN, stream=True)
         assert events(stream)[-1]["choices"][0]["finish_reason"] == "content_filter"
+        proxy.engine.deltas = [message]
         await proxy.chat(UNSEEN)
         assert proxy.engine.plans[-1].targets == ("harbor",)
+
+
+async def test_what_an_engine_leaves_unfinished_is_looked_at_too(tmp_path: Path) -> None:
+    async with proxied(tmp_path, policy=HOLD) as proxy:
+        for said, out in (("Tides turn", "Tides turn"), (TELLS.rstrip("."), "")):
+            proxy.engine.raw = [_event(said), DONE_EVENT]
+            assert streamed_text(await proxy.chat(UNSEEN, stream=True)) == out
 
 
 async def _broken(*args: Any, **kwargs: Any) -> Any:
