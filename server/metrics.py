@@ -87,6 +87,11 @@ class Metrics:
             "Requests let through by `on_error: open` while a part of the guard had failed.",
             registry=self.registry,
         )
+        self.asked_again = Counter(
+            "unlearn_guard_asked_again",
+            "Answers that told of a target that the question did not show, and were made again.",
+            registry=self.registry,
+        )
         self.lost_decisions = Counter(
             "unlearn_guard_lost_decisions",
             "Decision log lines that could not be written.",

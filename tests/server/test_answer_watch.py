@@ -38,6 +38,7 @@ async def test_a_whole_answer_that_tells_is_made_again_with_the_target_in_force(
     assert (line["outcome"], line["asked_again"], line["active"]) == ("cut", 1, ["harbor"])
     (found,) = line["detections"]
     assert [each["place"] for each in found["evidence"]] == ["choices[0].content"]
+    assert await proxy.metric("unlearn_guard_asked_again_total") == 1
 
 
 async def test_what_the_engine_says_then_is_the_answer(proxy: Proxy) -> None:
