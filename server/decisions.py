@@ -50,8 +50,8 @@ class Decision:
 
     Attributes:
         model: as the client named it, once the upstream is known to serve it.
-        asked_again: how often the answer told of targets that the question did not show, and the
-            engine was asked again with these in force.
+        discarded: how many answers were thrown away for what they told of targets that the
+            question did not show.
         stripped: fields of the request or answer that were taken out.
         error: code of the error that the client was answered with.
         first_ms: from the request's last byte to the upstream's first.
@@ -72,7 +72,7 @@ class Decision:
     active: tuple[str, ...] = ()
     edits: tuple[ContextEdit, ...] = ()
     substituted: tuple[Substitution, ...] = ()
-    asked_again: int = 0
+    discarded: int = 0
     stripped: list[str] = field(default_factory=list)
     cuts: list[Cut] = field(default_factory=list)
     finish: dict[int, str] = field(default_factory=dict)
@@ -132,7 +132,7 @@ class Decision:
             "active": self.active,
             "edits": [asdict(edit) for edit in self.edits],
             "substituted": [asdict(each) for each in self.substituted],
-            "asked_again": self.asked_again,
+            "discarded": self.discarded,
             "stripped": self.stripped,
             "cuts": [asdict(cut) for cut in self.cuts],
             "finish": [self.finish[index] for index in sorted(self.finish)],

@@ -39,7 +39,7 @@ class Metrics:
         )
         self.guard_seconds = Histogram(
             "unlearn_guard_guard_seconds",
-            "Time that the guard itself took before the upstream was called, by step.",
+            "Time that the guard itself took, by step; `watch` goes by while the answer is made.",
             ("step",),
             buckets=_GUARD_BUCKETS,
             registry=self.registry,
@@ -87,9 +87,9 @@ class Metrics:
             "Requests let through by `on_error: open` while a part of the guard had failed.",
             registry=self.registry,
         )
-        self.asked_again = Counter(
-            "unlearn_guard_asked_again",
-            "Answers that told of a target that the question did not show, and were made again.",
+        self.discarded = Counter(
+            "unlearn_guard_discarded_answers",
+            "Answers thrown away for what they told of a target that the question did not show.",
             registry=self.registry,
         )
         self.lost_decisions = Counter(

@@ -110,7 +110,7 @@ class RequestPath:
             if not isinstance(answer, Told):
                 return answer
             findings = findings.and_by_answer(answer.detections)
-            decision.asked_again += 1
+            decision.discarded += 1
             raw, request = parse(api, body)
         return self._give_up(api, request, findings, decision)
 

@@ -120,7 +120,7 @@ class Steps:
         self.metrics.requests.labels(*labels).inc()
         for detection in decision.detections:
             self.metrics.detections.labels(detection.target).inc()
-        self.metrics.asked_again.inc(decision.asked_again)
+        self.metrics.discarded.inc(decision.discarded)
         for cut in decision.cuts:
             self.metrics.cuts.labels(cut.target).inc()
         if decision.stream and decision.active:

@@ -35,10 +35,10 @@ async def test_a_whole_answer_that_tells_is_made_again_with_the_target_in_force(
     assert choice["finish_reason"] == "content_filter"  # this engine says it again
     assert choice["message"]["content"] == "Gladly. "
     (line,) = await proxy.decisions()
-    assert (line["outcome"], line["asked_again"], line["active"]) == ("cut", 1, ["harbor"])
+    assert (line["outcome"], line["discarded"], line["active"]) == ("cut", 1, ["harbor"])
     (found,) = line["detections"]
     assert [each["place"] for each in found["evidence"]] == ["choices[0].content"]
-    assert await proxy.metric("unlearn_guard_asked_again_total") == 1
+    assert await proxy.metric("unlearn_guard_discarded_answers_total") == 1
 
 
 async def test_what_the_engine_says_then_is_the_answer(proxy: Proxy) -> None:
@@ -105,7 +105,7 @@ async def test_what_tells_nothing_passes_as_it_is(proxy: Proxy, said: str, strea
     text = streamed_text(answer) if stream else answer.json()["choices"][0]["message"]["content"]
     assert text == said
     (line,) = await proxy.decisions()
-    assert (line["outcome"], line["detections"], line["asked_again"]) == ("passed", [], 0)
+    assert (line["outcome"], line["detections"], line["discarded"]) == ("passed", [], 0)
 
 
 async def test_the_policy_may_let_answers_pass(tmp_path: Path) -> None:
