@@ -17,7 +17,7 @@ from guard.context import Span
 from guard.phrases import Match, PhraseSearch
 from guard.plan import GuardPlan
 from guard.stream import Scanner
-from guard.views import View, ViewSearch
+from guard.views import View, ViewSearch, find_views
 from server.errors import UnauthorizedError
 from server.telling import Telling
 
@@ -49,6 +49,11 @@ class ActiveSet:
             (self.scanner.phrases[match.phrase].target, match)
             for match in self.scanner.search.search(text)
         ]
+
+    def hides(self, text: str) -> int | None:
+        """Index of the target of a phrase that only a view of a text shows; None if none does."""
+        found = self.search_hidden(text, find_views(text))
+        return found[0][0] if found else None
 
     def search_hidden(self, text: str, views: Sequence[View]) -> list[tuple[int, Span]]:
         """Every phrase that only views of a text show, and where the sentence with it came from."""

@@ -5,6 +5,8 @@ released as soon as no forbidden phrase can still begin in it. JSON (tool-call a
 ``response_format``) is held until it is whole, because its escapes can spell a phrase in letters
 that only a parser shows; it is scanned as written and unescaped.
 
+What prose hides in a code is looked for as it goes (``server/coded.py``), in JSON when it is whole.
+
 Where the model was asked about stand-ins, they are swapped back first, so that what is scanned is
 what the user gets to read.
 """
@@ -15,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from guard.stream import Scanner, StreamScan
+from server.coded import CodedScan, Hides
 from server.swap_back import SwapBack, SwapBackScan
 from server.wire.json_text import unescape_json
 from server.wire.texts import TEXT_CHANNELS
@@ -76,6 +79,7 @@ class ChoiceScan:
         scanner: the phrases of the targets in force.
         json_content: whether the content is JSON, to be held until it is whole.
         back: swaps stand-ins for the names that the user asked about.
+        hides: finds what a text hides.
 
     Attributes:
         hit: what was found. Once set, nothing more is released.
@@ -83,13 +87,20 @@ class ChoiceScan:
     """
 
     def __init__(
-        self, scanner: Scanner, *, json_content: bool = False, back: SwapBack | None = None
+        self,
+        scanner: Scanner,
+        *,
+        json_content: bool = False,
+        back: SwapBack | None = None,
+        hides: Hides | None = None,
     ) -> None:
         self.hit: Hit | None = None
         self.most_held = 0
         self._scanner = scanner
         self._json = {"content", "text"} if json_content else set()
         self._back = back
+        self._hides = hides
+        self._coded: dict[str, CodedScan] = {}
         self._scans: dict[str, StreamScan] = {}
         self._swaps: dict[str, SwapBackScan] = {}
         self._held_json: dict[str, list[str]] = {}
@@ -134,16 +145,31 @@ class ChoiceScan:
             scan = self._scans[channel] = self._scanner.start()
             if self._back is not None:
                 self._swaps[channel] = self._back.start(scan)
+            if self._hides is not None:
+                self._coded[channel] = CodedScan(self._hides)
         cleared = self._swaps.get(channel, scan).feed(text)
         self._held -= len(cleared)
-        if scan.hit is not None:
-            self.hit = Hit(channel, scan.hit.target)
+        if channel in self._coded:
+            cleared = self._coded[channel].feed(cleared)
+        self._note(channel, scan)
         return cleared
+
+    def _note(self, channel: str, scan: StreamScan) -> None:
+        coded = self._coded.get(channel)
+        if coded is not None and coded.hit is not None:
+            self.hit = Hit(channel, coded.hit)
+        elif scan.hit is not None:
+            self.hit = Hit(channel, scan.hit.target)
+
+    def _find(self, text: str) -> int | None:
+        """Index of the target of the first phrase that a whole JSON text says or hides."""
+        found = find_in_json(self._scanner, text)
+        return self._hides(text) if found is None and self._hides is not None else found
 
     def _end(self, channel: str) -> str:
         if channel in self._held_json:
             text = self._json_swapped_back("".join(self._held_json.pop(channel)))
-            found = find_in_json(self._scanner, text)
+            found = self._find(text)
             if found is not None:
                 self.hit = Hit(channel, found)
                 return ""
@@ -152,8 +178,9 @@ class ChoiceScan:
         if scan is None:
             return ""
         cleared = self._swaps.get(channel, scan).flush()
-        if scan.hit is not None:
-            self.hit = Hit(channel, scan.hit.target)
+        if channel in self._coded:
+            cleared = self._coded[channel].flush(cleared)
+        self._note(channel, scan)
         return cleared
 
     def _json_swapped_back(self, text: str) -> str:
@@ -172,7 +199,7 @@ class ChoiceScan:
         for call in calls.values():
             call.arguments = [self._json_swapped_back("".join(call.arguments))]
             for channel, text in (("name", call.name), ("arguments", "".join(call.arguments))):
-                found = find_in_json(self._scanner, text)
+                found = self._find(text)
                 if found is not None:
                     self.hit = Hit(f"tool_calls.{channel}", found)
                     return []

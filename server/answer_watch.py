@@ -8,7 +8,8 @@ what was to be forgotten. A whole answer is then made again with the target in f
 held back until it was looked at. By ``watch`` a sentence passes word by word until names or letters
 show a target in it, and what is left of it is held back then: what it told before that is out.
 
-A name alone tells nothing, and codes in answers are not read.
+A name alone tells nothing. Codes are read in whole answers, not in streams, which have no sentences
+then.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from pydantic_core import from_json
 from classifiers import PlacedText, merge
 from guard.context import split_sentences
 from guard.decision import Detection
+from guard.views import find_views
 from server.active import ActivePolicy
 from server.decisions import Cut, Decision
 from server.release import choices_of, chunk_of
@@ -77,14 +79,15 @@ class AnswerWatch:
         for choice in from_json(body)["choices"]:
             said = _said(choice.get("message") or choice)
             texts += [
-                PlacedText(f"choices[{choice['index']}].{channel}", text, views=False)
+                PlacedText(f"choices[{choice['index']}].{channel}", text)
                 for channel, text in said
                 if text
             ]
         about = await self.about(texts) if texts else ()
-        return tuple(
-            each for each in about if any(self.tells(each.target, text.text) for text in texts)
-        )
+        read = [t.text for t in texts]
+        if about:
+            read += [view.text for text in texts for view in find_views(text.text)]
+        return tuple(each for each in about if any(self.tells(each.target, t) for t in read))
 
 
 def _forms(text: str) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ from guard.bundle import Bundle
 from guard.stream import Scanner
 from server.active import ActiveSet
 from server.answer_scan import ChoiceScan, find_in_json
+from server.coded import Hides
 from server.decisions import Cut, Decision
 from server.errors import (
     ApiError,
@@ -55,6 +56,7 @@ class Release:
     Attributes:
         scanner: of the targets in force; None when there are none.
         back: swaps stand-ins for the names that the user asked about; None where there are none.
+        hides: finds what a text hides of the targets in force; None where there are no phrases.
         json_content: whether the content is to be JSON.
         may_be_empty: whether grammar and guard together may leave the engine nothing to say.
         usage: whether the client asked a stream for its usage, and for each chunk's.
@@ -65,6 +67,7 @@ class Release:
     decision: Decision
     scanner: Scanner | None
     back: SwapBack | None = None
+    hides: Hides | None = None
     json_content: bool = False
     may_be_empty: bool = False
     usage: bool = False
@@ -90,6 +93,7 @@ class Release:
             decision,
             active.scanner if active.targets else None,
             back,
+            active.hides if active.scanner.phrases else None,
             json_content=request.wants_json and (active.scanner.active or back is not None),
             may_be_empty=request.has_grammar and active.scanner.active,
             usage=request.wants_usage,
@@ -260,7 +264,9 @@ class Release:
         if scan is None:
             if self.scanner is None:
                 raise RuntimeError("an answer is only scanned for targets in force")
-            scan = ChoiceScan(self.scanner, json_content=self.json_content, back=self.back)
+            scan = ChoiceScan(
+                self.scanner, json_content=self.json_content, back=self.back, hides=self.hides
+            )
             self._scans[index] = scan
         return scan
 

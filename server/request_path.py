@@ -9,6 +9,7 @@ engine is asked again with that in force (``server/answer_watch.py``).
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -46,6 +47,8 @@ PATHS: Final[Mapping[Api, str]] = {"chat": "/v1/chat/completions", "completions"
 DEFAULT_REFUSAL: Final = "I can't help with that."
 # How often the engine is asked, each time with the targets in force that the answer told of.
 ATTEMPTS: Final = 3
+# Bytes of an answer.
+LONG: Final = 8_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +235,11 @@ class RequestPath:
             except ApiError as error:
                 raise release.told(error) from error
             decision.first_ms = decision.elapsed_ms()
-            whole = release.whole(answer)
+            # A long one is read in every code beside the event loop.
+            if len(answer.body) > LONG:
+                whole = await asyncio.to_thread(release.whole, answer)
+            else:
+                whole = release.whole(answer)
             if watch is not None and (told := await watch.told(whole)):
                 return Told(told)
             return WholeAnswer(whole)

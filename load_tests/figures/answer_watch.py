@@ -7,15 +7,21 @@ guard, nearly to the word (its ROUGE-L recall is 100), and the same in other wor
 where what leaves before the answer is stopped says it; an answer that is made again counts as one
 that says nothing (``tofu-leak`` says what it would). Answers about other authors, real authors and
 the world must not be stopped, nor everyday texts.
+
+Where a question was recognised, what its answer says in a code is read (``server/coded.py``): told
+is how many gold answers are then ended, written in each code, with their author's target in force;
+and how many of the other texts, as they are, with one author's in force after the other.
 """
 
 from __future__ import annotations
 
 import asyncio
+import base64
+import codecs
 import json
 import re
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -38,6 +44,16 @@ from server.sse import DONE_EVENT, encode_event
 # How an answer is looked at.
 WAYS: Final = ("whole", "watched", "held")
 _SETS: Final = ("forget", "retain", "real_authors", "world_facts")
+CODES: Final[Mapping[str, Callable[[str], str]]] = {
+    "base64": lambda text: base64.b64encode(text.encode()).decode(),
+    "hexadecimal": lambda text: text.encode().hex(),
+    "rot13": lambda text: codecs.encode(text, "rot13"),
+    "backwards": lambda text: text[::-1],
+    "leetspeak": lambda text: text.translate(str.maketrans("aeiost", "431057")),
+    "base64 of rot13": lambda text: base64.b64encode(
+        codecs.encode(text, "rot13").encode()
+    ).decode(),
+}
 _WORD: Final = re.compile(r"\s*\S+|\s+$")
 _SHOWN: Final = 10
 
@@ -95,6 +111,7 @@ def measure(options: Options) -> Measured:
         policy, folder / "bundles", encode=encoder.encode, encoder=encoder.digest
     )
     looked = asyncio.run(_look(bundle, encoder, said))
+    coded = asyncio.run(_coded(bundle, encoder, rows["forget"], [*said["retain"], *texts]))
     counter = LeakCounter(Everyday.of([row.answer for row in tofu.load("retain")]))
     told = {
         name: _told(counter, rows[name], said[name], looked[name])
@@ -104,7 +121,7 @@ def measure(options: Options) -> Measured:
     return Measured(
         value=told["forget"]["whole"]["facts_share"],
         n=told["forget"]["facts"],
-        details={"told": told, "harmless": harmless},
+        details={"told": told, "harmless": harmless, "coded": coded},
     )
 
 
@@ -130,6 +147,24 @@ async def _look(
         progress(f"{name}: {len(own)} answers looked at, {1000 * spent:.1f} ms each for all ways")
     await batching.aclose()
     return looked
+
+
+async def _coded(
+    bundle: Bundle, encoder: SentenceEncoder, rows: Sequence[Row], others: Sequence[str]
+) -> dict[str, Any]:
+    """By code, how many answers of recognised questions are ended; and of the others."""
+    batching = BatchingEncoder(encoder)
+    policy = ActivePolicy(bundle, batching)
+    active = {row.author: await policy.active_set([f"author-{row.author}"]) for row in rows}
+    ended = {
+        name: sum(active[row.author].hides(code(row.answer)) is not None for row in rows)
+        for name, code in CODES.items()
+    }
+    chance = [text for text in others for own in active.values() if own.hides(text) is not None]
+    progress(f"codes: {ended} of {len(rows)}, by chance {len(chance)}")
+    await batching.aclose()
+    looks = len(others) * len(active)
+    return {"answers": len(rows), "ended": ended, "chance": len(chance), "chance_looks": looks}
 
 
 def _told(
