@@ -36,13 +36,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import date
 from pathlib import Path
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
+from guard.canonical import canonical_json, canonical_object
 from guard.errors import BundleError
 from guard.keywords import KeywordTable
 from guard.letter_table import LetterTable
@@ -67,8 +68,6 @@ ContextAction = Literal["redact", "drop", "refuse", "allow"]
 OnError = Literal["closed", "open"]
 # What is done about answers to questions that nobody recognised.
 Answers = Literal["watch", "hold", "pass"]
-
-Name = TypeVar("Name", bound=str)
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
@@ -215,17 +214,6 @@ class EngineBundle:
         """[n_slots] int32, the target of each slot: the targets themselves, then those of cues."""
         cues = self.phrases.target[self.phrases.slot != self.phrases.target]
         return np.concatenate([np.arange(len(self.target_ids), dtype=np.int32), cues])
-
-
-def canonical_json(value: object) -> bytes:
-    """One byte string per value: sorted keys, no spaces, UTF-8."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
-
-
-def canonical_object(members: Mapping[Name, bytes]) -> bytes:
-    """What ``canonical_json`` makes of an object whose members are in that form already."""
-    pairs = (b"%b:%b" % (canonical_json(name), own) for name, own in sorted(members.items()))
-    return b"{%b}" % b",".join(pairs)
 
 
 def write_bundle(

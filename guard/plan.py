@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from guard.bundle import canonical_json
+from guard.canonical import canonical_json
 from guard.errors import PlanError
 
 XARG: Final = "unlearn_guard"

@@ -25,7 +25,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from guard.bundle import canonical_json
+from guard.canonical import canonical_json
 from guard.engine.keytable import KeyTable
 from guard.engine.segment import Segment
 from guard.engine.steer import SCHEDULE

@@ -19,10 +19,9 @@ from guard.bundle import (
     Method,
     StandIn,
     Tenant,
-    canonical_json,
-    canonical_object,
     write_bundle,
 )
+from guard.canonical import canonical_json, canonical_object
 from guard.letter_table import ExampleRuns, LetterTable
 from guard.normalise import SEP, normalise
 from guard.phrase_table import BundlePhrase, Strength

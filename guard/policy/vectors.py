@@ -12,7 +12,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from guard.bundle import Method, canonical_json
+from guard.bundle import Method
+from guard.canonical import canonical_json
 from guard.letter_table import ExampleRuns
 from guard.normalise import normalise
 from guard.phrases import PhraseSearch, letters_of

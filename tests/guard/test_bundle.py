@@ -10,8 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from guard.bundle import (
     CANARY_PHRASE,
@@ -19,12 +17,11 @@ from guard.bundle import (
     Bundle,
     BundleTarget,
     Tenant,
-    canonical_json,
-    canonical_object,
     load_bundle,
     load_engine_bundle,
     write_bundle,
 )
+from guard.canonical import canonical_json
 from guard.errors import BundleError
 from guard.keywords import KeywordTable
 from guard.letter_table import ExampleRuns, LetterTable
@@ -253,14 +250,6 @@ def test_what_is_no_digest_is_refused_before_any_file_is_opened(
 ) -> None:
     with pytest.raises(BundleError, match="not 64 hex digits"):
         load_bundle(tmp_path, digest)
-
-
-@given(st.dictionaries(st.text(), st.dictionaries(st.text(), st.floats(allow_nan=False))))
-def test_an_object_of_parts_in_canonical_form_is_in_it_too(
-    value: dict[str, dict[str, float]],
-) -> None:
-    parts = {name: canonical_json(own) for name, own in value.items()}
-    assert canonical_object(parts) == canonical_json(value)
 
 
 def test_an_absent_bundle_is_refused_with_the_fix(tmp_path: Path) -> None:
