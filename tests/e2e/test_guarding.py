@@ -185,3 +185,25 @@ def test_the_decision_log_says_what_was_done_and_holds_no_text(stack: Stack) -> 
     assert answer.lower()[:40] not in line
     assert "rowling" not in line
     assert "wrote" not in line
+
+
+def test_an_answer_that_turns_out_to_be_about_a_target_is_made_again(stack: Stack) -> None:
+    prompt = (
+        "1. Sherlock Holmes was created by Arthur Conan Doyle.\n"
+        "2. Frodo Baggins was created by J. R. R. Tolkien.\n"
+        "3. The boy wizard with round glasses, called"
+    )
+    (choice,) = stack.unguarded("/v1/completions", prompt=prompt, max_tokens=40)["choices"]
+    assert forbidden_in(stack, choice["text"])
+    raw = httpx.post(
+        f"{stack.proxy}/v1/completions",
+        json={"model": MODEL, "prompt": prompt, "temperature": 0, "max_tokens": 40},
+        timeout=120,
+    )
+    text = raw.json()["choices"][0]["text"]
+    assert text
+    assert forbidden_in(stack, text) == []
+    decision = stack.decision(raw.headers["x-guard-decision"])
+    assert (decision["discarded"], decision["active"]) == (1, ["harry-potter"])
+    places = {each["place"] for own in decision["detections"] for each in own["evidence"]}
+    assert places == {"choices[0].text"}
