@@ -33,6 +33,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if here in item.path.parents:
             item.add_marker(pytest.mark.e2e)
+    # It starts engines of its own beside the session's, which on two slow cores can end that one.
+    items.sort(key=lambda item: item.path.name == "test_pressed.py")
 
 
 def free_port() -> int:
