@@ -18,6 +18,8 @@ from guard.engine.versions import check_vllm_version
 from guard.errors import GuardError
 from guard.plan import BUNDLES_VARIABLE, KEY_FILE_VARIABLE, KEY_VARIABLE
 from server.launch.engine_log import death_reason, phase
+from server.launch.machine import GIB
+from server.launch.precision import cpu_dtype
 from server.launch.process import ChildProcess, child_environ
 
 HOST: Final = "127.0.0.1"
@@ -25,7 +27,7 @@ HOST: Final = "127.0.0.1"
 PROCESSOR_V1: Final = "guard.engine.vllm_v1:GuardLogitsProcessor"
 PROCESSOR_V2: Final = "guard.engine.vllm_v2:GuardLogitsProcessor"
 KV_CACHE_VARIABLE: Final = "VLLM_CPU_KVCACHE_SPACE"
-# GiB; enough for 46,000 tokens of the demo model.
+# GiB; enough for 46,000 tokens of the demo model, half as many where it computes in float32.
 KV_CACHE_GIB: Final = 1
 _CPU_ARGUMENTS: Final = (
     # Compiling takes a minute at each start and gains little on a CPU.
@@ -97,6 +99,26 @@ def on_cpu(version: Callable[[str], str] = importlib.metadata.version) -> bool:
     return False
 
 
+def kv_cache() -> int:
+    """Bytes set aside for vLLM's KV cache on a CPU.
+
+    Raises:
+        GuardError: the environment gives something that is no number of GiB.
+    """
+    given = os.environ.get(KV_CACHE_VARIABLE) or str(KV_CACHE_GIB)
+    if not given.strip().isdecimal() or not int(given):
+        raise GuardError(
+            f"`{KV_CACHE_VARIABLE}` is `{given}`, which is no whole number of GiB",
+            fix=f"set it to a whole number of at least 1, or unset it for {KV_CACHE_GIB}",
+        )
+    return int(given) * GIB
+
+
+def _dtype_arguments(model: Path) -> tuple[str, ...]:
+    dtype = cpu_dtype(model, kv_cache())
+    return ("--dtype", dtype) if dtype else ()
+
+
 def engine_command(options: EngineOptions) -> list[str]:
     """The command line of vLLM."""
     cpu = on_cpu()
@@ -106,6 +128,7 @@ def engine_command(options: EngineOptions) -> list[str]:
         # The longest that fits the KV cache, so that a small machine serves a long-context model.
         "--max-model-len", "auto",
         *(_CPU_ARGUMENTS if cpu else ()),
+        *(_dtype_arguments(Path(options.model)) if cpu else ()),
         "--enable-auto-tool-choice", "--tool-call-parser", "hermes",
         *options.extra,
         # Last, and so stronger than `extra`.
@@ -124,7 +147,7 @@ def engine_environ(options: EngineOptions) -> dict[str, str]:
         "VLLM_NO_USAGE_STATS": "1",
         "DO_NOT_TRACK": "1",
         "HF_HUB_DISABLE_TELEMETRY": "1",
-        KV_CACHE_VARIABLE: os.environ.get(KV_CACHE_VARIABLE, str(KV_CACHE_GIB)),
+        KV_CACHE_VARIABLE: str(kv_cache() // GIB),
     }
     if Path(options.model).is_dir():
         environ |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}

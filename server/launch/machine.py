@@ -90,6 +90,29 @@ def weights_size(model: Path) -> int:
     return max(sizes.values())
 
 
+def memory_needed(model: Path, cache: int, *, widened: bool = False) -> int:
+    """Bytes that the engine needs for a model of that folder.
+
+    Args:
+        cache: bytes set aside for vLLM's KV cache.
+        widened: whether the weights are held in floats of twice their stored size.
+    """
+    return int(weights_size(model) * (2 if widened else 1) * 1.2) + cache + _OVERHEAD
+
+
+def cpu_flags(root: Path = Path("/")) -> frozenset[str]:
+    """What the processor can do, in Linux's words such as ``avx2``; none where it is not x86.
+
+    Args:
+        root: folder that holds ``proc``.
+    """
+    for line in (root / "proc/cpuinfo").read_text().splitlines():
+        name, _, flags = line.partition(":")
+        if name.strip() == "flags":
+            return frozenset(flags.split())
+    return frozenset()
+
+
 def check_memory(model: Path, cache: int, *, read: Callable[[], int] = available_memory) -> None:
     """Make sure that the engine can hold a model of that folder.
 
@@ -100,7 +123,7 @@ def check_memory(model: Path, cache: int, *, read: Callable[[], int] = available
     Raises:
         GuardError: too little memory; it says how much is needed.
     """
-    needed = int(weights_size(model) * 1.2) + cache + _OVERHEAD
+    needed = memory_needed(model, cache)
     available = read()
     if available < needed:
         raise GuardError(

@@ -22,11 +22,10 @@ from guard.policy.model import Policy
 from server.launch import machine
 from server.launch.board import Board
 from server.launch.engine import (
-    KV_CACHE_GIB,
-    KV_CACHE_VARIABLE,
     EngineOptions,
     EngineProcess,
     check_engine_installed,
+    kv_cache,
     on_cpu,
 )
 from server.launch.hints import to_try
@@ -221,8 +220,7 @@ def _model(options: ServeOptions, board: Board, stop: StopRequest) -> Model:
     name = options.model or str(prepare_demo_model(options.places.cache, progress))
     model = resolve_model(name)
     if model.folder is not None and on_cpu():
-        cache = int(float(os.environ.get(KV_CACHE_VARIABLE) or KV_CACHE_GIB) * machine.GIB)
-        machine.check_memory(model.folder, cache)
+        machine.check_memory(model.folder, kv_cache())
     return model
 
 

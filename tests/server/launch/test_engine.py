@@ -61,6 +61,36 @@ def test_extra_arguments_override_what_the_guard_does_not_need(tmp_path: Path) -
     assert value(command, "--tool-call-parser") == "llama3_json"
 
 
+def test_floats_are_chosen_for_the_processor_and_can_be_overridden(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "cpu_dtype", lambda model, cache: "float32")
+    assert value(engine_command(options(tmp_path)), "--dtype") == "float32"
+    command = engine_command(options(tmp_path, extra=("--dtype", "bfloat16")))
+    assert value(command, "--dtype") == "bfloat16"
+    monkeypatch.setattr(engine, "cpu_dtype", lambda model, cache: None)
+    assert "--dtype" not in engine_command(options(tmp_path))
+
+
+def test_room_for_the_cache_is_what_the_environment_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("VLLM_CPU_KVCACHE_SPACE", raising=False)
+    assert engine_environ(options(tmp_path))["VLLM_CPU_KVCACHE_SPACE"] == "1"
+    monkeypatch.setenv("VLLM_CPU_KVCACHE_SPACE", "3")
+    assert engine_environ(options(tmp_path))["VLLM_CPU_KVCACHE_SPACE"] == "3"
+    assert engine.kv_cache() == 3 << 30
+
+
+@pytest.mark.parametrize("given", ["lots", "0", "1.5", "-1"])
+def test_room_for_the_cache_that_is_no_number_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, given: str
+) -> None:
+    monkeypatch.setenv("VLLM_CPU_KVCACHE_SPACE", given)
+    with pytest.raises(GuardError, match=f"`VLLM_CPU_KVCACHE_SPACE` is `{given}`"):
+        engine.kv_cache()
+
+
 def test_without_the_guard_nothing_of_it_is_named(tmp_path: Path) -> None:
     assert not [a for a in engine_command(options(tmp_path, guard=False)) if "guard" in a.lower()]
 

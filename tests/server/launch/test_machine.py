@@ -14,7 +14,9 @@ from server.launch.machine import (
     check_memory,
     check_port,
     check_system,
+    cpu_flags,
     free_port,
+    memory_needed,
     weights_size,
 )
 
@@ -73,6 +75,29 @@ def test_weights_in_two_formats_count_once(tmp_path: Path) -> None:
     (tmp_path / "b.safetensors").write_bytes(b"x" * 40)
     (tmp_path / "pytorch_model.bin").write_bytes(b"x" * 100)
     assert weights_size(tmp_path) == 110
+
+
+def test_widened_weights_take_twice_the_room(tmp_path: Path) -> None:
+    (tmp_path / "a.safetensors").write_bytes(b"x" * 1000)
+    stored = memory_needed(tmp_path, GIB)
+    assert memory_needed(tmp_path, GIB, widened=True) - stored == 1200
+
+
+@pytest.mark.parametrize(
+    ("cpuinfo", "expected"),
+    [
+        (
+            "processor\t: 0\nflags\t\t: fpu avx2\nvmx flags\t: ept\n\nprocessor\t: 1\n",
+            {"fpu", "avx2"},
+        ),
+        ("processor\t: 0\nFeatures\t: fp asimd\n", set()),
+        ("", set()),
+    ],
+)
+def test_what_a_processor_can_do(tmp_path: Path, cpuinfo: str, expected: set[str]) -> None:
+    proc(tmp_path, 1)
+    (tmp_path / "proc/cpuinfo").write_text(cpuinfo)
+    assert cpu_flags(tmp_path) == expected
 
 
 def test_too_little_memory_is_one_sentence_that_says_how_much(tmp_path: Path) -> None:
