@@ -30,11 +30,13 @@ OWN = Path(__file__).parent / "policies"
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = Path(__file__).parent
-    for item in items:
-        if here in item.path.parents:
-            item.add_marker(pytest.mark.e2e)
-    # It starts engines of its own beside the session's, which on two slow cores can end that one.
-    items.sort(key=lambda item: item.path.name == "test_pressed.py")
+    own = [item for item in items if here in item.path.parents]
+    for item in own:
+        item.add_marker(pytest.mark.e2e)
+    # Last, for the stack runs until the end of the session; before it what has an engine of its
+    # own, for two at once are too many for two slow cores.
+    last = set(own)
+    items.sort(key=lambda item: (item in last, item.path.name != "test_pressed.py"))
 
 
 def free_port() -> int:
