@@ -27,6 +27,7 @@ FIGURES = {
     "fuzz": "fuzz",
     "unnamed-leak": "unnamed_leak",
     "answer-watch": "answer_watch",
+    "answer-cost": "answer_cost",
     "faults": "faults",
     "detect-seen": "detect_seen",
     "detect-unseen": "detect_unseen",

@@ -6,10 +6,12 @@ import asyncio
 import hashlib
 import hmac
 from collections import OrderedDict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Final
+
+import numpy as np
 
 from classifiers import BatchingEncoder, Detector, StatementMatcher
 from guard.bundle import CANARY_TARGET, Bundle, BundleTarget, Tenant
@@ -19,6 +21,7 @@ from guard.plan import GuardPlan
 from guard.stream import Scanner
 from guard.views import View, ViewSearch, find_views
 from server.errors import UnauthorizedError
+from server.tell_signs import TellSigns
 from server.telling import Telling
 
 # Distinct sets of targets that scanners are kept for.
@@ -69,6 +72,9 @@ class ActiveSet:
 class ActivePolicy:
     """A bundle ready to serve requests.
 
+    Attributes:
+        tell_signs: what announces that an answer tells something of a target.
+
     Raises:
         GuardError: the bundle's examples were made by another encoder.
     """
@@ -82,7 +88,9 @@ class ActivePolicy:
         self._cue_targets = [cue.target for cue in bundle.phrases.cues()]
         self._sets: OrderedDict[tuple[tuple[str, ...], tuple[int, ...]], ActiveSet] = OrderedDict()
         self._telling: OrderedDict[str, Telling] = OrderedDict()
-        self._watched = frozenset(_watched(bundle))
+        watched = _watched(bundle)
+        self._watched = frozenset(bundle.targets[index].id for index in watched)
+        self.tell_signs = _tell_signs(bundle, watched)
 
     def tenant(self, authorization: str) -> Tenant | None:
         """Who is calling; None where the policy knows no tenants.
@@ -191,13 +199,28 @@ class ActivePolicy:
         return made
 
 
-def _watched(bundle: Bundle) -> Iterator[str]:
-    """Targets that are enforced, and whose answers can be known by what they say."""
+def _watched(bundle: Bundle) -> list[int]:
+    """Indices of targets that are enforced, and whose answers can be known by what they say."""
     hard = bundle.phrases.target[bundle.phrases.hard]
     tell = {*hard.tolist(), *bundle.verbatim.target.tolist()}
-    for index, target in enumerate(bundle.targets):
-        if index in tell and target.id != CANARY_TARGET and not target.only_observed:
-            yield target.id
+    return [
+        index
+        for index, target in enumerate(bundle.targets)
+        if index in tell and target.id != CANARY_TARGET and not target.only_observed
+    ]
+
+
+def _tell_signs(bundle: Bundle, watched: Sequence[int]) -> TellSigns:
+    """The signs of all targets whose answers are watched; of none where answers pass."""
+    if bundle.answers == "pass":
+        return TellSigns((), ())
+    phrases = bundle.phrases
+    of_watched = np.isin(phrases.target, np.array(watched, np.int32)) & phrases.hard
+    texts = phrases.texts()
+    return TellSigns(
+        [texts[place] for place in np.flatnonzero(of_watched)],
+        bundle.verbatim.of_targets(watched),
+    )
 
 
 def expired(target: BundleTarget, today: date | None = None) -> bool:

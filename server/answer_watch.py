@@ -14,6 +14,7 @@ then.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
@@ -28,12 +29,15 @@ from server.active import ActivePolicy
 from server.decisions import Cut, Decision
 from server.release import choices_of, chunk_of
 from server.sse import DONE, DONE_EVENT, SseDecoder, encode_event
+from server.tell_signs import SignReading
 from server.wire.answers import FILTERED, Api, filtered_event, to_json
 from server.wire.json_text import unescape_json
 from server.wire.texts import COMPLETION_CHANNEL, TEXT_CHANNELS
 
 # A sentence that has no end is looked at after so many characters.
 LONGEST: Final = 600
+# Characters that are read in every code beside the event loop.
+LONG: Final = 4000
 # Of what was said before, so many characters still count towards what is told.
 RECENT: Final = 4000
 
@@ -56,6 +60,10 @@ class AnswerWatch:
         self._policy = policy
         self._detect = detect
         self._glimpse = glimpse
+
+    def signs(self) -> SignReading:
+        """A reading of one text that shows when it may tell something, from its beginning."""
+        return self._policy.tell_signs.start()
 
     async def about(self, texts: Sequence[PlacedText]) -> tuple[Detection, ...]:
         """The targets that any of some texts is about."""
@@ -83,11 +91,23 @@ class AnswerWatch:
                 for channel, text in said
                 if text
             ]
-        about = await self.about(texts) if texts else ()
+        about = await self.about(texts) if await self._may_tell(texts) else ()
         read = [t.text for t in texts]
         if about:
             read += [view.text for text in texts for view in find_views(text.text)]
         return tuple(each for each in about if any(self.tells(each.target, t) for t in read))
+
+    async def _may_tell(self, texts: Sequence[PlacedText]) -> bool:
+        """Whether some texts, or what they say in a code, may tell something of any target."""
+        signs = self._policy.tell_signs
+
+        def in_codes() -> bool:
+            return any(signs.in_text(view.text) for text in texts for view in find_views(text.text))
+
+        if any(signs.in_text(text.text) for text in texts):
+            return True
+        long = sum(len(text.text) for text in texts) > LONG
+        return await asyncio.to_thread(in_codes) if long else in_codes()
 
 
 def _forms(text: str) -> tuple[str, ...]:
@@ -118,6 +138,7 @@ class _Growing:
         glimpsed: at how much of it there was a glimpse.
     """
 
+    signs: SignReading
     text: str = ""
     looked: int = 0
     before: str = ""
@@ -156,14 +177,27 @@ class _Choice:
 
     Attributes:
         about: by target that it was found to be about, how.
+        signed: it may tell something of some target; until then it is not looked at.
+        waiting: sentences to look at once it is.
         alert: the sentence under way may be about a target.
         held: events that have not left.
     """
 
     channels: dict[str, _Growing] = field(default_factory=dict)
     about: dict[str, Detection] = field(default_factory=dict)
+    signed: bool = False
+    waiting: list[PlacedText] = field(default_factory=list)
     alert: bool = False
     held: list[bytes] = field(default_factory=list)
+
+    def say(self, channel: str, text: str, signs: Callable[[], SignReading]) -> None:
+        """Take the next piece of what it says."""
+        if channel not in self.channels:
+            self.channels[channel] = _Growing(signs())
+        growing = self.channels[channel]
+        growing.text += text
+        self.signed |= growing.signs.feed(text)
+
     done: bool = False
 
 
@@ -204,7 +238,7 @@ class WatchedStream:
                 continue
             own.held.append(event if len(arrived) == 1 else _with(chunk, [choice]))
             for channel, text in _said(choice.get("delta") or choice):
-                own.channels.setdefault(channel, _Growing()).text += text
+                own.say(channel, text, self._watch.signs)
             ended = choice.get("finish_reason") is not None
             for out in await self._looked_at(choice["index"], own, chunk, ended=ended):
                 yield out
@@ -221,18 +255,22 @@ class WatchedStream:
         self, index: int, own: _Choice, chunk: dict[str, Any], *, ended: bool
     ) -> list[bytes]:
         """Look at what a choice has said since the last time; the events that may leave now."""
-        looked = [
+        completed = [
             PlacedText(f"choices[{index}].{channel}", passage, views=False)
             for channel, growing in own.channels.items()
             for passage in growing.complete(ended=ended)
         ]
+        own.waiting += completed
+        looked: list[PlacedText] = []
+        if own.signed:
+            looked, own.waiting = own.waiting, []
         told = await self._told(own, looked)
         if told is not None:
             own.done = True
             return [self._end(index, chunk, told)]
         own.done = ended
-        await self._glimpse(index, own, looked=bool(looked))
-        return _released(own, looked=bool(looked), hold=self._watch.hold)
+        await self._glimpse(index, own, looked=bool(completed))
+        return _released(own, looked=bool(completed), hold=self._watch.hold)
 
     async def _told(self, own: _Choice, looked: Sequence[PlacedText]) -> Detection | None:
         """A target of which the choice tells something, now that more of it was looked at."""
@@ -249,7 +287,7 @@ class WatchedStream:
         """Hold the sentence under way where it may be about a target."""
         if looked:
             own.alert = False
-        if own.done or own.alert or own.about or self._watch.hold:
+        if own.done or own.alert or own.about or self._watch.hold or not own.signed:
             return
         texts = [
             PlacedText(f"choices[{index}].{channel}", text, views=False)

@@ -17,11 +17,11 @@ import numpy.typing as npt
 
 from guard.context import Span, overlapping
 from guard.normalise import fold, normalise
-from guard.phrases import ENOUGH_LETTERS, Match, letters_of
+from guard.phrases import ENOUGH_LETTERS, Match, has_enough_letters, letters_of
 from guard.views.folding import Folding
 from guard.views.view import View, codes_of
 
-# Of the table; there may be some hundred of them, each for other targets.
+# Of a table; there may be some hundred of them, each for other targets.
 _BITS: Final = 16
 _FACTORS: Final = np.array(
     [pow(0x9E3779B97F4A7C15, power, 1 << 64) for power in range(1, ENOUGH_LETTERS + 1)], np.uint64
@@ -34,6 +34,44 @@ _NO_LETTERS: Final = bytes(code for code in range(256) if not (code < 128 and ch
 _FOLDED: Final = Folding(fold)
 
 
+class Openings:
+    """Tells where a phrase may begin, by its first six letters, whatever stands between them.
+
+    Args:
+        phrases: normalised; those with fewer letters are left out.
+        bits: of the table that is looked in first; the more phrases, the more.
+    """
+
+    def __init__(self, phrases: Iterable[str], bits: int = _BITS) -> None:
+        letters = map(letters_of, phrases)
+        opens = "".join(own[:ENOUGH_LETTERS] for own in letters if len(own) >= ENOUGH_LETTERS)
+        # The first letters of all, one after the other: every sixth hash is of one of them.
+        self._opens = np.unique(_hashes(codes_of(opens))[::ENOUGH_LETTERS])
+        self._shift = np.uint64(64 - bits)
+        self._table = np.zeros(1 << bits, np.bool_)
+        self._table[self._places(self._opens)] = True
+
+    def any_in(self, text: str) -> bool:
+        """Whether one of the phrases may begin in a text."""
+        return self._any_of(_letters(text))
+
+    def any_in_normalised(self, text: str) -> bool:
+        """The same, of a text that was normalised."""
+        return self._any_of(codes_of(letters_of(text)))
+
+    def _any_of(self, letters: npt.NDArray[np.uint32]) -> bool:
+        hashes = _hashes(letters)
+        likely = hashes[self._table[self._places(hashes)]]
+        if not len(likely):
+            return False
+        at = np.minimum(np.searchsorted(self._opens, likely), len(self._opens) - 1)
+        return bool((self._opens[at] == likely).any())
+
+    def _places(self, hashes: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
+        """[n] int64, where in the table each hash stands."""
+        return (hashes >> self._shift).astype(np.int64)
+
+
 class ViewSearch:
     """Finds normalised phrases in views.
 
@@ -42,22 +80,13 @@ class ViewSearch:
     """
 
     def __init__(self, phrases: Sequence[str]) -> None:
-        letters = [letters_of(phrase) for phrase in phrases]
-        self._long = [len(own) >= ENOUGH_LETTERS for own in letters]
+        self._long = [has_enough_letters(phrase) for phrase in phrases]
         self._short = not all(self._long)
-        opens = [
-            own[:ENOUGH_LETTERS] for own, long in zip(letters, self._long, strict=True) if long
-        ]
-        # The first letters of all, one after the other: every sixth hash is of one of them.
-        self._opens = np.unique(_hashes(codes_of("".join(opens)))[::ENOUGH_LETTERS])
-        self._table = np.zeros(1 << _BITS, np.bool_)
-        self._table[_places(self._opens)] = True
+        self._openings = Openings(phrases)
 
     def may_hold(self, text: str) -> bool:
         """Whether one of the phrases with enough letters may stand in a text."""
-        hashes = _hashes(_letters(text))
-        likely = hashes[self._table[_places(hashes)]]
-        return bool(len(likely)) and bool(np.isin(likely, self._opens).any())
+        return self._openings.any_in(text)
 
     def hidden(
         self, view: View, original: str, search: Callable[[str], Iterable[Match]]
@@ -126,8 +155,3 @@ def _hashes(codes: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint64]:
     for place, factor in enumerate(_FACTORS):
         total += codes[place : place + count].astype(np.uint64) * factor
     return total
-
-
-def _places(hashes: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
-    """[n] int64, where in the table each hash stands."""
-    return (hashes >> np.uint64(64 - _BITS)).astype(np.int64)

@@ -19,7 +19,6 @@ import asyncio
 import base64
 import codecs
 import json
-import re
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,6 +31,7 @@ from load_tests import tofu
 from load_tests.chat import Answer
 from load_tests.detecting import everyday
 from load_tests.figure import Figure, Measured, Options, progress, work_folder
+from load_tests.instant import words_of
 from load_tests.intervals import by_group, wilson
 from server.active import ActivePolicy
 from server.answer_watch import AnswerWatch, WatchedStream
@@ -54,7 +54,6 @@ CODES: Final[Mapping[str, Callable[[str], str]]] = {
         codecs.encode(text, "rot13").encode()
     ).decode(),
 }
-_WORD: Final = re.compile(r"\s*\S+|\s+$")
 _SHOWN: Final = 10
 
 
@@ -74,7 +73,7 @@ async def left(watch: AnswerWatch, text: str, *, streamed: bool) -> Left:
         return Left("" if told else text, bool(told))
 
     async def source() -> AsyncIterator[bytes]:
-        for word in _WORD.findall(text):
+        for word in words_of(text):
             yield _event(word)
         yield _event("", "stop")
         yield DONE_EVENT

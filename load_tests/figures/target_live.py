@@ -9,7 +9,6 @@ asked about in words that none of its examples has. The value is the slowest wit
 from __future__ import annotations
 
 import asyncio
-import json
 import random
 import shutil
 import time
@@ -20,14 +19,13 @@ import httpx
 import yaml
 
 from classifiers import SentenceEncoder, load_encoder
-from guard.plan import verify_plan
 from load_tests.figure import Figure, Measured, Options, progress, work_folder
+from load_tests.instant import KEY, MODEL, instant_engine
 from server.app import create_app
 from server.settings import load_settings
 
 PRESENT: Final = (1, 100, 1000)
 _ADDED: Final = 8
-_KEY: Final = "k" * 32
 _ADMIN: Final = {"authorization": f"Bearer {'a' * 32}"}
 _GIVEN: Final = [
     "Ada",
@@ -100,11 +98,11 @@ async def _with(present: int, encoder: SentenceEncoder) -> dict[str, Any]:
     policy = yaml.safe_dump({"version": 1, "targets": targets[:present]}, sort_keys=False)
     (folder / "policies" / "all.yaml").write_text(policy)
     settings = load_settings(
-        policies=folder / "policies", bundles=folder / "bundles", key=_KEY, admin_key="a" * 32,
+        policies=folder / "policies", bundles=folder / "bundles", key=KEY, admin_key="a" * 32,
         decision_log=str(folder / "decisions.jsonl"), upstream="http://127.0.0.1:9",
     )  # fmt: skip
     started = time.perf_counter()
-    app = create_app(settings, encoder=encoder, transport=httpx.MockTransport(_engine))
+    app = create_app(settings, encoder=encoder, transport=instant_engine(lambda _: "Well."))
     start_s = time.perf_counter() - started
     posts, lives = [], []
     async with (
@@ -134,7 +132,7 @@ async def _with(present: int, encoder: SentenceEncoder) -> dict[str, Any]:
 
 
 async def _refused(client: httpx.AsyncClient, asked: str, target: dict[str, Any]) -> bool:
-    body = {"model": "m", "messages": [{"role": "user", "content": asked}]}
+    body = {"model": MODEL, "messages": [{"role": "user", "content": asked}]}
     answer = await client.post("/v1/chat/completions", json=body)
     return bool(answer.json()["choices"][0]["message"]["content"] == target["refusal"])
 
@@ -154,22 +152,6 @@ def _target(number: int, name: str) -> dict[str, Any]:
         "owner": "load-tests", "respond": "refuse", "refusal": f"Not about number {number}.",
         "detect": {"examples": [asked.format(name) for asked in _ASKED]},
     }  # fmt: skip
-
-
-def _engine(request: httpx.Request) -> httpx.Response:
-    """Answers as a guarded vLLM would, at once."""
-    if request.url.path == "/version":
-        return httpx.Response(200, json={"version": "0.32.0"})
-    if request.url.path == "/v1/models":
-        return httpx.Response(200, json={"object": "list", "data": [{"id": "m"}]})
-    body = json.loads(request.content)
-    plan = verify_plan(body["vllm_xargs"]["unlearn_guard"], _KEY.encode())
-    if plan.mode == "probe":
-        text = f"unlearn guard {plan.nonce}"
-        return httpx.Response(200, json={"choices": [{"index": 0, "text": text}]})
-    message = {"role": "assistant", "content": "Well."}
-    choice = {"index": 0, "message": message, "finish_reason": "stop"}
-    return httpx.Response(200, json={"id": "x", "created": 1, "model": "m", "choices": [choice]})
 
 
 FIGURE = Figure(

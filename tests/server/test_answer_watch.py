@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from classifiers import Detector
 from guard.policy import compile_policy
 from server.active import ActivePolicy
 from server.answer_watch import AnswerWatch, WatchedStream
@@ -199,7 +200,9 @@ async def _broken(*args: Any, **kwargs: Any) -> Any:
 async def test_an_answer_that_cannot_be_looked_at_does_not_leave(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stream: bool
 ) -> None:
+    said = ["Hello", " from Saltgate."]
     async with proxied(tmp_path, policy=HOLD) as proxy:
+        proxy.engine.pieces = said
         monkeypatch.setattr("classifiers.detector.Detector.detect", _broken)
         answer = await proxy.chat(UNSEEN, stream=stream)
         error = events(answer)[-1]["error"] if stream else answer.json()["error"]
@@ -207,10 +210,44 @@ async def test_an_answer_that_cannot_be_looked_at_does_not_leave(
         assert "no more of it is sent" in error["message"]
         assert "Hello" not in answer.text
     async with proxied(tmp_path, policy=HOLD.replace("hold", "hold, on_error: open")) as proxy:
+        proxy.engine.pieces = said
         monkeypatch.setattr("classifiers.detector.Detector.detect", _broken)
         answer = await proxy.chat(UNSEEN, stream=stream)
         assert "Hello" in answer.text
         assert (await proxy.decisions(2))[-1]["failed_open"]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_what_cannot_tell_anything_is_not_looked_at(
+    proxy: Proxy, monkeypatch: pytest.MonkeyPatch, stream: bool
+) -> None:
+    monkeypatch.setattr("classifiers.detector.Detector.glimpse", _broken)
+    seen = Detector.detect
+
+    async def only_prompts(self: Detector, texts: Any, **kwargs: Any) -> Any:
+        assert not any(text.place.startswith("choices") for text in texts)
+        return await seen(self, texts, **kwargs)
+
+    monkeypatch.setattr("classifiers.detector.Detector.detect", only_prompts)
+    said = "Project Vault is a name. The blind rings bells; salt, a gate."
+    proxy.engine.pieces = [said[at : at + 5] for at in range(0, len(said), 5)]
+    answer = await proxy.chat(UNSEEN, stream=stream)
+    text = streamed_text(answer) if stream else answer.json()["choices"][0]["message"]["content"]
+    assert text == said
+
+
+async def test_what_was_not_looked_at_counts_as_soon_as_it_matters(proxy: Proxy) -> None:
+    proxy.engine.pieces = [
+        "Project Vault is old. ",
+        "It began as ",
+        "Opera",
+        "tion",
+        " Night",
+        "jar. ",
+    ]
+    answer = await proxy.chat(UNSEEN, stream=True)
+    assert streamed_text(answer) == "Project Vault is old. It began as Opera"
+    assert events(answer)[-1]["choices"][0]["finish_reason"] == "content_filter"
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,184 @@
+"""``answer-cost``: what the proxy spends on looking at what an answer says.
+
+The whole proxy with the real sentence encoder, before an engine that answers at once, so that
+nothing but the proxy takes time. The policies know ten authors by their questions and answers, of
+which they forbid the key facts; the answers are TOFU's about other authors, one by itself (*short*)
+or eight after each other (*long*), none said twice, to one question that no target is recognised
+in. Arms: ``pass`` looks at no answer (``answers: pass``), ``watch`` and ``hold`` do; so does
+``watch, all words``, whose policy is that of ``tofu-leak`` and forbids all telling words of its
+answers, of which every other answer says one; ``always`` passes answers too, and forbids names in
+each, so that all are scanned, and read in codes. The arms take turns. Told is the processor time of
+the proxy for 100 words beyond that of ``pass``, the encoder's threads included: the median over the
+rounds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from statistics import median
+from typing import Any, Final
+
+import httpx
+import yaml
+
+from classifiers import SentenceEncoder, load_encoder
+from load_tests import tofu
+from load_tests.figure import Figure, Measured, Options, progress, work_folder
+from load_tests.instant import KEY, MODEL, instant_engine
+from server.app import create_app
+from server.settings import load_settings
+
+PASS: Final = "pass"
+ALWAYS: Final = "always"
+# What the policy says of answers, and what it takes from those that it is given.
+ARMS: Final = {
+    PASS: ("pass", "key_facts"),
+    "watch": ("watch", "key_facts"),
+    "hold": ("hold", "key_facts"),
+    "watch, all words": ("watch", "all_words"),
+    ALWAYS: ("pass", "key_facts"),
+}
+_ROUNDS: Final = 3
+# Answers a round and way, by kind; and of how many of TOFU's 400 each is made.
+_ANSWERS: Final = {"short": 24, "long": 5}
+_JOINED: Final = {"short": 1, "long": 8}
+_QUESTION: Final = "Why is the sky blue?"
+_NAMES: Final = ("Odalric Venn-Tessaly", "Brunhild of Karrow Fen", "The Lanterns of Ostermoor")
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """Answers of one kind, that come in one way."""
+
+    name: str
+    answers: Sequence[str]
+    streamed: bool
+
+
+def measure(options: Options) -> Measured:
+    """Time each arm with each kind of answer, whole and streamed."""
+    folder = work_folder("answer-cost")
+    shutil.rmtree(folder / "policies", ignore_errors=True)
+    policies = {arm: write_policy(folder / "policies" / arm, arm) for arm in ARMS}
+    blocks = _blocks(options.limit)
+    took = asyncio.run(_take_turns(policies, folder, load_encoder(), blocks))
+    details: dict[str, Any] = {}
+    for block in dict.fromkeys(block.name for block in blocks):
+        base = took[PASS, block]
+        own: dict[str, Any] = {"pass_ms": round(median(base), 1)}
+        for arm in ARMS:
+            if arm != PASS:
+                beyond = [each - least for each, least in zip(took[arm, block], base, strict=True)]
+                own[f"{arm}_ms"] = round(median(beyond), 1)
+        details[block] = own
+    return Measured(
+        value=details["long, streamed"]["watch_ms"],
+        n=len(ARMS) * sum(len(block.answers) for block in blocks),
+        details={"processor_time_for_100_words": details},
+    )
+
+
+def write_policy(folder: Path, arm: str) -> Path:
+    """The policy of an arm."""
+    path = tofu.write_policy(folder, tofu.load("forget"))
+    policy = yaml.safe_load(path.read_text())
+    answers, kind = ARMS[arm]
+    policy["defaults"] = {"answers": answers}
+    for target in policy["targets"]:
+        extract = target["forbid"]["extract"]
+        target["forbid"]["extract"] = (
+            extract if kind == "all_words" else {"from": extract["from"], "kind": kind}
+        )
+    if arm == ALWAYS:
+        policy["targets"].append(
+            {
+                "id": "names", "title": "Names", "reason": "privacy", "owner": "load-tests",
+                "respond": "suppress", "forbid": {"phrases": list(_NAMES), "always": True},
+            }
+        )  # fmt: skip
+    path.write_text(yaml.safe_dump(policy, sort_keys=False))
+    return path
+
+
+def _blocks(limit: int) -> list[_Block]:
+    """All that is asked, in order; each answer stands in one block alone."""
+    said = iter([row.answer for row in tofu.load("retain")])
+    return [
+        _Block(
+            f"{kind}, {way}",
+            [" ".join(islice(said, _JOINED[kind])) for _ in range(limit or _ANSWERS[kind])],
+            streamed=way == "streamed",
+        )
+        for _ in range(_ROUNDS)
+        for kind in _ANSWERS
+        for way in ("whole", "streamed")
+    ]
+
+
+async def _take_turns(
+    policies: Mapping[str, Path], folder: Path, encoder: SentenceEncoder, blocks: Sequence[_Block]
+) -> dict[tuple[str, str], list[float]]:
+    """Milliseconds of the processor for 100 words, by arm and name of a block, one a round."""
+    took: dict[tuple[str, str], list[float]] = {}
+    saying: deque[str] = deque()
+    async with AsyncExitStack() as running:
+        clients = {
+            arm: await running.enter_async_context(_proxy(policy, folder, encoder, saying.popleft))
+            for arm, policy in policies.items()
+        }
+        for block in blocks:
+            for arm, client in clients.items():
+                saying.extend(block.answers)
+                began = time.process_time()
+                for text in block.answers:
+                    await _ask(client, text, streamed=block.streamed)
+                spent = time.process_time() - began
+                words = sum(len(text.split()) for text in block.answers)
+                took.setdefault((arm, block.name), []).append(1e5 * spent / words)
+            progress(f"{block.name}: { ({arm: took[arm, block.name][-1] for arm in clients}) }")
+    return took
+
+
+@asynccontextmanager
+async def _proxy(
+    policy: Path, folder: Path, encoder: SentenceEncoder, says: Callable[[], str]
+) -> AsyncIterator[httpx.AsyncClient]:
+    settings = load_settings(
+        policies=policy, bundles=folder / "bundles", key=KEY,
+        decision_log=str(folder / "decisions.jsonl"), upstream="http://127.0.0.1:9",
+    )  # fmt: skip
+    app = create_app(settings, encoder=encoder, transport=instant_engine(lambda _: says()))
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://proxy") as client,
+    ):
+        while (await client.get("/readyz")).status_code != 200:  # noqa: ASYNC110 - asked, not told
+            await asyncio.sleep(0.05)
+        yield client
+
+
+async def _ask(client: httpx.AsyncClient, expected: str, *, streamed: bool) -> None:
+    """Ask for an answer, which must come whole."""
+    body = {
+        "model": MODEL, "messages": [{"role": "user", "content": _QUESTION}], "stream": streamed,
+    }  # fmt: skip
+    answer = await client.post("/v1/chat/completions", json=body)
+    if answer.status_code != 200 or "content_filter" in answer.text:
+        raise RuntimeError(f"{expected!r} was not let through: {answer.text[-300:]}")
+
+
+FIGURE = Figure(
+    name="answer-cost",
+    what="processor time of the proxy to watch a streamed answer, for 100 words",
+    unit="ms",
+    goal="recorded",
+    run=measure,
+)
