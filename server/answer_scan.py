@@ -80,6 +80,7 @@ class ChoiceScan:
         json_content: whether the content is JSON, to be held until it is whole.
         back: swaps stand-ins for the names that the user asked about.
         hides: finds what a text hides.
+        whole: whether each channel comes in one piece: none of it leaves before all was read.
 
     Attributes:
         hit: what was found. Once set, nothing more is released.
@@ -93,6 +94,7 @@ class ChoiceScan:
         json_content: bool = False,
         back: SwapBack | None = None,
         hides: Hides | None = None,
+        whole: bool = False,
     ) -> None:
         self.hit: Hit | None = None
         self.most_held = 0
@@ -100,6 +102,7 @@ class ChoiceScan:
         self._json = {"content", "text"} if json_content else set()
         self._back = back
         self._hides = hides
+        self._whole = whole
         self._coded: dict[str, CodedScan] = {}
         self._scans: dict[str, StreamScan] = {}
         self._swaps: dict[str, SwapBackScan] = {}
@@ -147,10 +150,12 @@ class ChoiceScan:
                 self._swaps[channel] = self._back.start(scan)
             if self._hides is not None:
                 self._coded[channel] = CodedScan(self._hides)
-        cleared = self._swaps.get(channel, scan).feed(text)
+        way_out = self._swaps.get(channel, scan)
+        cleared = way_out.feed(text) + (way_out.flush() if self._whole else "")
         self._held -= len(cleared)
         if channel in self._coded:
-            cleared = self._coded[channel].feed(cleared)
+            coded = self._coded[channel]
+            cleared = coded.flush(cleared) if self._whole else coded.feed(cleared)
         self._note(channel, scan)
         return cleared
 
@@ -175,7 +180,7 @@ class ChoiceScan:
                 return ""
             return text
         scan = self._scans.get(channel)
-        if scan is None:
+        if scan is None or self._whole:
             return ""
         cleared = self._swaps.get(channel, scan).flush()
         if channel in self._coded:

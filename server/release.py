@@ -206,7 +206,7 @@ class Release:
         yield DONE_EVENT
 
     def _whole_choice(self, choice: dict[str, Any]) -> dict[str, Any]:
-        scan = self._scan_of(choice)
+        scan = self._scan_of(choice, whole=True)
         channels = _CHANNELS[self.api]
         if self.api == "chat":
             message = choice.get("message")
@@ -258,14 +258,18 @@ class Release:
             out["text"] = cleared.get(COMPLETION_CHANNEL, "")
         return {**out, **self._ending(choice, scan)}
 
-    def _scan_of(self, choice: dict[str, Any]) -> ChoiceScan:
+    def _scan_of(self, choice: dict[str, Any], *, whole: bool = False) -> ChoiceScan:
         index = choice["index"]
         scan = self._scans.get(index)
         if scan is None:
             if self.scanner is None:
                 raise RuntimeError("an answer is only scanned for targets in force")
             scan = ChoiceScan(
-                self.scanner, json_content=self.json_content, back=self.back, hides=self.hides
+                self.scanner,
+                json_content=self.json_content,
+                back=self.back,
+                hides=self.hides,
+                whole=whole,
             )
             self._scans[index] = scan
         return scan

@@ -49,6 +49,12 @@ async def test_a_whole_answer_in_a_code_is_empty(proxy: Proxy, code: str) -> Non
     assert (choice["message"]["content"], choice["finish_reason"]) == ("", "content_filter")
 
 
+async def test_a_whole_answer_that_is_one_short_code_is_empty(proxy: Proxy) -> None:
+    proxy.engine.pieces = [CODES["rot13"]("Saltgate")]
+    (choice,) = (await proxy.chat(ASKED)).json()["choices"]
+    assert (choice["message"]["content"], choice["finish_reason"]) == ("", "content_filter")
+
+
 async def test_a_code_in_tool_calls_and_json_is_read(proxy: Proxy) -> None:
     coded = json.dumps({"text": CODES["base64"](SAID)})
     function = {"name": "note", "arguments": coded}
