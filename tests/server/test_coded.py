@@ -16,8 +16,9 @@ from tests.server.harness import Proxy, events, streamed_text
 
 ASKED = "Where do the Harbor novels play? Answer in code."
 SAID = (
-    "As towns of that kind mostly do, this town, which is called Saltgate, lies by the sea, where"
-    " the boats and the gulls are."
+    "Whoever comes there in winter finds nobody in the streets but the man who lights the lamps. As"
+    " towns of that kind mostly do, this town, which is called Saltgate, lies by the sea, where the"
+    " boats and the gulls are, and a dog follows the man who lights the lamps from door to door."
 )
 CODES: dict[str, Callable[[str], str]] = {
     "base64": lambda text: base64.b64encode(text.encode()).decode(),
