@@ -4,9 +4,10 @@ Detection looks at what is asked, and a question can be put in words or codes th
 The answer then names what it is about. Each of its sentences is detected in; where a target is
 found that is not in force, and the answer tells something of it (``server/telling.py``), it tells
 what was to be forgotten. A whole answer is then made again with the target in force
-(``server/request_path.py``). A stream ends there. By ``answers: hold`` each of its sentences is
-held back until it was looked at. By ``watch`` a sentence passes word by word until names or letters
-show a target in it, and what is left of it is held back then: what it told before that is out.
+(``server/request_path.py``). A stream ends there. All this only from the first sign on that
+something may be told (``server/tell_signs.py``); from then on ``answers: hold`` holds each sentence
+back until it was looked at. By ``watch`` a sentence passes word by word until names or letters show
+a target in it, and what is left of it is held back then: what it told before that is out.
 
 A name alone tells nothing. Codes are read in whole answers, not in streams, which have no sentences
 then.
@@ -50,7 +51,7 @@ class AnswerWatch:
     Args:
         detect: finds targets in texts, those excepted that are in force or do not bind the caller.
         glimpse: the same, quickly and less surely.
-        hold: whether nothing of a stream leaves before it was looked at.
+        hold: whether nothing of a stream that may tell something leaves before it was looked at.
     """
 
     def __init__(
@@ -270,7 +271,8 @@ class WatchedStream:
             return [self._end(index, chunk, told)]
         own.done = ended
         await self._glimpse(index, own, looked=bool(completed))
-        return _released(own, looked=bool(completed), hold=self._watch.hold)
+        hold = self._watch.hold and own.signed
+        return _released(own, looked=bool(completed), hold=hold)
 
     async def _told(self, own: _Choice, looked: Sequence[PlacedText]) -> Detection | None:
         """A target of which the choice tells something, now that more of it was looked at."""

@@ -110,13 +110,18 @@ def measure(options: Options) -> Measured:
         policy, folder / "bundles", encode=encoder.encode, encoder=encoder.digest
     )
     looked = asyncio.run(_look(bundle, encoder, said))
+    signs = ActivePolicy(bundle, BatchingEncoder(encoder)).tell_signs
     coded = asyncio.run(_coded(bundle, encoder, rows["forget"], [*said["retain"], *texts]))
     counter = LeakCounter(Everyday.of([row.answer for row in tofu.load("retain")]))
     told = {
         name: _told(counter, rows[name], said[name], looked[name])
         for name in ("forget", "forget, paraphrased")
     }
-    harmless = {name: _stopped(said[name], looked[name]) for name in rows if name not in told}
+    harmless = {
+        name: {"signs": sum(map(signs.in_text, said[name])), **_stopped(said[name], looked[name])}
+        for name in rows
+        if name not in told
+    }
     return Measured(
         value=told["forget"]["whole"]["facts_share"],
         n=told["forget"]["facts"],

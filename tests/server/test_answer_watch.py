@@ -141,6 +141,18 @@ async def test_only_hold_keeps_back_what_comes_before_the_name(tmp_path: Path) -
             assert events(answer)[-1]["choices"][0]["finish_reason"] == "content_filter"
 
 
+async def test_held_back_is_nothing_that_shows_no_sign(tmp_path: Path) -> None:
+    async with proxied(tmp_path, policy=HOLD) as proxy:
+        proxy.engine.pieces = ["No end ", "to this sentence, ", "Saltga", "te", " and ", "more"]
+        proxy.engine.hold = True
+        body = {"model": MODEL, "messages": [{"role": "user", "content": UNSEEN}], "stream": True}
+        async with proxy.client.stream("POST", "/v1/chat/completions", json=body) as answer:
+            lines = answer.aiter_lines()
+            assert "No end" in await anext(lines)
+            proxy.engine.hold = False
+            assert "to this sentence" in "".join([line async for line in lines])
+
+
 async def test_a_sentence_held_back_for_a_name_leaves_if_it_tells_nothing(proxy: Proxy) -> None:
     proxy.engine.pieces = ["Well, ", "Mirelle Quay ", "wrote ", "many books", ". Bye."]
     proxy.engine.hold = True
@@ -208,12 +220,12 @@ async def test_an_answer_that_cannot_be_looked_at_does_not_leave(
         error = events(answer)[-1]["error"] if stream else answer.json()["error"]
         assert error["code"] == "guard_unavailable"
         assert "no more of it is sent" in error["message"]
-        assert "Hello" not in answer.text
+        assert "Saltgate" not in answer.text
     async with proxied(tmp_path, policy=HOLD.replace("hold", "hold, on_error: open")) as proxy:
         proxy.engine.pieces = said
         monkeypatch.setattr("classifiers.detector.Detector.detect", _broken)
         answer = await proxy.chat(UNSEEN, stream=stream)
-        assert "Hello" in answer.text
+        assert "Saltgate" in answer.text
         assert (await proxy.decisions(2))[-1]["failed_open"]
 
 
