@@ -29,10 +29,13 @@ from typing import Any, Final
 import httpx
 import yaml
 
-from classifiers import SentenceEncoder, load_encoder
+from classifiers import BatchingEncoder, SentenceEncoder, load_encoder
+from guard.policy import compile_policy
 from load_tests import tofu
-from load_tests.figure import Figure, Measured, Options, progress, work_folder
+from load_tests.detecting import everyday
+from load_tests.figure import ROOT, Figure, Measured, Options, progress, work_folder
 from load_tests.instant import KEY, MODEL, instant_engine
+from server.active import ActivePolicy
 from server.app import create_app
 from server.settings import load_settings
 
@@ -69,7 +72,8 @@ def measure(options: Options) -> Measured:
     shutil.rmtree(folder / "policies", ignore_errors=True)
     policies = {arm: write_policy(folder / "policies" / arm, arm) for arm in ARMS}
     blocks = _blocks(options.limit)
-    took = asyncio.run(_take_turns(policies, folder, load_encoder(), blocks))
+    encoder = load_encoder()
+    took = asyncio.run(_take_turns(policies, folder, encoder, blocks))
     details: dict[str, Any] = {}
     for block in dict.fromkeys(block.name for block in blocks):
         base = took[PASS, block]
@@ -82,8 +86,15 @@ def measure(options: Options) -> Measured:
     return Measured(
         value=details["long, streamed"]["watch_ms"],
         n=len(ARMS) * sum(len(block.answers) for block in blocks),
-        details={"processor_time_for_100_words": details},
-    )
+        details={
+            "processor_time_for_100_words": details,
+            "texts_that_show_a_sign": _signs(
+                {"the shipped ones": ROOT / "policies", "key facts": policies["watch"],
+                 "all words": policies["watch, all words"]},
+                folder, encoder,
+            ),
+        },
+    )  # fmt: skip
 
 
 def write_policy(folder: Path, arm: str) -> Path:
@@ -106,6 +117,27 @@ def write_policy(folder: Path, arm: str) -> Path:
         )  # fmt: skip
     path.write_text(yaml.safe_dump(policy, sort_keys=False))
     return path
+
+
+def _signs(
+    policies: Mapping[str, Path], folder: Path, encoder: SentenceEncoder
+) -> dict[str, dict[str, str]]:
+    """By policy, how many texts show a sign that they may tell something, and so are looked at."""
+    texts = {
+        "answers about other authors": [row.answer for row in tofu.load("retain")],
+        "everyday": [text for own in everyday().values() for text in own],
+    }
+    found: dict[str, dict[str, str]] = {}
+    for name, policy in policies.items():
+        bundle = compile_policy(
+            policy, folder / "bundles", encode=encoder.encode, encoder=encoder.digest
+        )
+        signs = ActivePolicy(bundle, BatchingEncoder(encoder)).tell_signs
+        found[name] = {
+            kind: f"{sum(map(signs.in_text, own))} of {len(own)}" for kind, own in texts.items()
+        }
+        progress(f"{name}: {found[name]}")
+    return found
 
 
 def _blocks(limit: int) -> list[_Block]:
