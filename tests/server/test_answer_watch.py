@@ -37,6 +37,7 @@ async def test_a_whole_answer_that_tells_is_made_again_with_the_target_in_force(
     assert choice["message"]["content"] == "Gladly. "
     (line,) = await proxy.decisions()
     assert (line["outcome"], line["discarded"], line["active"]) == ("cut", 1, ["harbor"])
+    assert line["latency_ms"]["watch"] > 0
     (found,) = line["detections"]
     assert [each["place"] for each in found["evidence"]] == ["choices[0].content"]
     assert await proxy.metric("unlearn_guard_discarded_answers_total") == 1

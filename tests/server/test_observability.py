@@ -41,14 +41,8 @@ async def test_the_log_holds_no_protected_text(proxy: Proxy) -> None:
         assert line["edits"][0]["place"] == "messages[0].content"
         assert line["edits"][0]["start"] == 0
         assert line["tokens"]["completion_tokens"] >= 1
-        assert set(line["latency_ms"]) == {
-            "detect",
-            "context",
-            "substitute",
-            "watch",
-            "first",
-            "total",
-        }
+        # What is left of the answer tells nothing, and was not looked at.
+        assert set(line["latency_ms"]) == {"detect", "context", "substitute", "first", "total"}
     assert "quay" not in (await proxy.client.get("/metrics")).text.lower()
 
 
