@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import Callable
@@ -51,6 +52,12 @@ def instant_engine(says: Says) -> httpx.MockTransport:
         return httpx.Response(200, json={**_head("chat.completion"), "choices": [choice]})
 
     return httpx.MockTransport(answer)
+
+
+async def until_ready(proxy: httpx.AsyncClient) -> None:
+    """Wait until the engine has proved itself to a proxy."""
+    while (await proxy.get("/readyz")).status_code != 200:  # noqa: ASYNC110 - asked, not told
+        await asyncio.sleep(0.05)
 
 
 def _events(text: str) -> list[bytes]:

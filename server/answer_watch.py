@@ -190,6 +190,7 @@ class _Choice:
     waiting: list[PlacedText] = field(default_factory=list)
     alert: bool = False
     held: list[bytes] = field(default_factory=list)
+    done: bool = False
 
     def say(self, channel: str, text: str, signs: Callable[[], SignReading]) -> None:
         """Take the next piece of what it says."""
@@ -198,8 +199,6 @@ class _Choice:
         growing = self.channels[channel]
         growing.text += text
         self.signed |= growing.signs.feed(text)
-
-    done: bool = False
 
 
 class WatchedStream:

@@ -34,7 +34,7 @@ from guard.policy import compile_policy
 from load_tests import tofu
 from load_tests.detecting import everyday
 from load_tests.figure import ROOT, Figure, Measured, Options, progress, work_folder
-from load_tests.instant import KEY, MODEL, instant_engine
+from load_tests.instant import KEY, MODEL, instant_engine, until_ready
 from server.active import ActivePolicy
 from server.app import create_app
 from server.settings import load_settings
@@ -199,8 +199,7 @@ async def _proxy(
         app.router.lifespan_context(app),
         httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://proxy") as client,
     ):
-        while (await client.get("/readyz")).status_code != 200:  # noqa: ASYNC110 - asked, not told
-            await asyncio.sleep(0.05)
+        await until_ready(client)
         yield client
 
 

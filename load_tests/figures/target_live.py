@@ -20,7 +20,7 @@ import yaml
 
 from classifiers import SentenceEncoder, load_encoder
 from load_tests.figure import Figure, Measured, Options, progress, work_folder
-from load_tests.instant import KEY, MODEL, instant_engine
+from load_tests.instant import KEY, MODEL, instant_engine, until_ready
 from server.app import create_app
 from server.settings import load_settings
 
@@ -109,8 +109,7 @@ async def _with(present: int, encoder: SentenceEncoder) -> dict[str, Any]:
         app.router.lifespan_context(app),
         httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://proxy") as client,
     ):
-        while (await client.get("/readyz")).status_code != 200:  # noqa: ASYNC110 - asked, not told
-            await asyncio.sleep(0.05)
+        await until_ready(client)
         for target, name in zip(targets[present:], people[present:], strict=True):
             asked = _OTHERWISE.format(name)
             if await _refused(client, asked, target):

@@ -25,7 +25,7 @@ def cpu_dtype(
 
     An x86 processor without AVX-512 widens each 16-bit float before it multiplies: there the demo
     model answers 16 requests at once four times as fast in float32 (62.7 against 14.8 tokens a
-    second on two cores with AVX2), at the price of twice the memory.
+    second on two cores with AVX2, timed by hand), at the price of twice the memory.
 
     Args:
         model: folder of the checkpoint.
