@@ -30,8 +30,10 @@ serve: setup  ## start vLLM with the guard, and the proxy on PORT
 	@exec $(BIN)/unlearn-guard serve --policies "$(POLICIES)" --port "$(PORT)" \
 		$(if $(MODEL),--model "$(MODEL)") $(if $(UPSTREAM),--upstream "$(UPSTREAM)")
 
+# The real stack takes the whole machine, so what needs it runs after the rest, and alone.
 test: lint  ## lint, type-check and run every test, the real stack included
-	$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -m "not e2e" -n auto --maxprocesses 4 --dist loadfile; \
+		rest=$$?; $(BIN)/python -m pytest -m e2e && exit $$rest
 
 lint: setup  ## ruff, mypy and the import contracts
 	$(BIN)/ruff check .
@@ -43,7 +45,7 @@ format: setup  ## format, and fix what can be fixed
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-lock:  ## resolve requirements/*.lock anew from pyproject.toml
+lock:  ## bring requirements/*.lock in line with pyproject.toml
 	@$(PYTHON) requirements/lock.py
 
 bench: setup  ## list the figures; NAME=<figure> measures one

@@ -116,24 +116,6 @@ class Detector:
             for text, own, looks_of in zip(texts, views, looks, strict=True)
         ]
 
-    async def glimpse(
-        self, texts: Sequence[PlacedText], *, skip: frozenset[str] = frozenset()
-    ) -> list[tuple[Detection, ...]]:
-        """What names and letters alone show of each text, without the encoder; the views neither.
-
-        A tenth of the cost of ``detect``, and about as sure where a text names its target.
-
-        Raises:
-            Exception: as ``detect``.
-        """
-        live = self._live(skip)
-        pieces = [pieces_of(text.text) for text in texts]
-        near = await self._beside(self._letters.large, self._letters.best_of_each, pieces)
-        return [
-            self._combine(text, live, [], [(_Look(own), {"letters": scores})]).detections
-            for text, own, scores in zip(texts, pieces, near, strict=True)
-        ]
-
     def _live(self, skip: frozenset[str]) -> set[int]:
         today = self._today()
         return {

@@ -51,7 +51,7 @@ from guard.phrase_table import BundlePhrase, PhraseTable
 from guard.statements import Statements
 from guard.verbatim import RunFilter, RunFilters
 
-FORMAT: Final = 12
+FORMAT: Final = 13
 # The last day of what does not expire.
 NEVER: Final = np.iinfo(np.int32).max
 # The phrase that every bundle forbids for the canary's own target; see guard/plan.py.
@@ -67,7 +67,7 @@ Method = Literal["neighbour", "contrast", "letters", "keywords"]
 ContextAction = Literal["redact", "drop", "refuse", "allow"]
 OnError = Literal["closed", "open"]
 # What is done about answers to questions that nobody recognised.
-Answers = Literal["watch", "hold", "pass"]
+Answers = Literal["watch", "pass"]
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 

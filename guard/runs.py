@@ -49,6 +49,11 @@ class RunReading:
         """Whether the word under way may turn out to be one too many."""
         return bool(self._near)
 
+    @property
+    def near(self) -> tuple[int, ...]:
+        """The targets of which it may be one too many."""
+        return tuple(target for target, _ in self._near)
+
     def letter(self, symbol: str, cut: int) -> None:
         """One more letter of a word."""
         if not self._open:

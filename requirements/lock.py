@@ -1,4 +1,6 @@
-"""Writes the locks anew from pyproject.toml. Run by `make lock`, with any Python that has pip.
+"""Brings the locks in line with pyproject.toml. Run by `make lock`, with any Python that has pip.
+
+Versions that still fit stay as they are; delete a lock before to have the newest of everything.
 
 The resolver is uv, from the package registry, in an environment that is thrown away. It is given
 the torch wheel as a file, found as install.py finds it, because where that wheel comes from differs
@@ -7,6 +9,7 @@ from machine to machine.
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -39,6 +42,8 @@ def main() -> int:
             subprocess.run([*fetch, "--index-url", TORCH_INDEX], check=True)
         for name, (text, extras, more) in LOCKS.items():
             out = place / name
+            if (REQUIREMENTS / name).exists():
+                shutil.copy(REQUIREMENTS / name, out)
             subprocess.run(
                 [
                     str(place / "venv" / "bin" / "uv"), "pip", "compile", "pyproject.toml", *more,

@@ -73,7 +73,9 @@ class ActivePolicy:
     """A bundle ready to serve requests.
 
     Attributes:
-        tell_signs: what announces that an answer tells something of a target.
+        targets: by id, without the canary.
+        index: by id, the place of each in the bundle.
+        tell_signs: what announces that answers tell something of a target.
 
     Raises:
         GuardError: the bundle's examples were made by another encoder.
@@ -84,6 +86,7 @@ class ActivePolicy:
         self.detector = Detector(bundle, encoder)
         self.statements = StatementMatcher(bundle, encoder)
         self.targets = {t.id: t for t in bundle.targets if t.id != CANARY_TARGET}
+        self.index = {target.id: index for index, target in enumerate(bundle.targets)}
         self._cues = PhraseSearch([cue.text for cue in bundle.phrases.cues()])
         self._cue_targets = [cue.target for cue in bundle.phrases.cues()]
         self._sets: OrderedDict[tuple[tuple[str, ...], tuple[int, ...]], ActiveSet] = OrderedDict()
@@ -141,7 +144,7 @@ class ActivePolicy:
         """What answers about a target say; kept for the next time."""
         found = self._telling.get(target)
         if found is None:
-            index = self.bundle.index_of(target)
+            index = self.index[target]
             found = Telling(
                 self.bundle.phrases.of_targets([index]), self.bundle.verbatim.of_targets([index])
             )
@@ -174,7 +177,7 @@ class ActivePolicy:
             turns: what the user says.
         """
         ids = tuple(sorted(set(targets)))
-        indices = {self.bundle.index_of(target) for target in ids}
+        indices = {self.index[target] for target in ids}
         key = ids, self._said(indices, turns)
         found = self._sets.get(key)
         if found is not None:
@@ -213,12 +216,14 @@ def _watched(bundle: Bundle) -> list[int]:
 def _tell_signs(bundle: Bundle, watched: Sequence[int]) -> TellSigns:
     """The signs of all targets whose answers are watched; of none where answers pass."""
     if bundle.answers == "pass":
-        return TellSigns((), ())
+        return TellSigns((), (), ())
     phrases = bundle.phrases
     of_watched = np.isin(phrases.target, np.array(watched, np.int32)) & phrases.hard
+    places = np.flatnonzero(of_watched)
     texts = phrases.texts()
     return TellSigns(
-        [texts[place] for place in np.flatnonzero(of_watched)],
+        [texts[place] for place in places],
+        phrases.target[places].tolist(),
         bundle.verbatim.of_targets(watched),
     )
 

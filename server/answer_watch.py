@@ -1,13 +1,12 @@
 """The answers to questions that nobody recognised, looked at as prompts are.
 
 Detection looks at what is asked, and a question can be put in words or codes that it does not know.
-The answer then names what it is about. Each of its sentences is detected in; where a target is
-found that is not in force, and the answer tells something of it (``server/telling.py``), it tells
-what was to be forgotten. A whole answer is then made again with the target in force
-(``server/request_path.py``). A stream ends there. All this only from the first sign on that
-something may be told (``server/tell_signs.py``); from then on ``answers: hold`` holds each sentence
-back until it was looked at. By ``watch`` a sentence passes word by word until names or letters show
-a target in it, and what is left of it is held back then: what it told before that is out.
+The answer then names what it is about. Where it says what is forbidden (``server/tell_signs.py``)
+and that tells something of a target that is not in force (``server/telling.py``), its sentences are
+detected in; if they are about that target, it tells what was to be forgotten. A whole answer is
+then made again with the target in force (``server/request_path.py``). A stream ends there. It
+passes word by word, but for sentences in which something that is told may be under way: these, and
+all after one that has told something of anybody, are held back until they were looked at.
 
 A name alone tells nothing. Codes are read in whole answers, not in streams, which have no sentences
 then.
@@ -16,7 +15,16 @@ then.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Iterable,
+    Iterator,
+    Sequence,
+)
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -50,21 +58,24 @@ class AnswerWatch:
 
     Args:
         detect: finds targets in texts, those excepted that are in force or do not bind the caller.
-        glimpse: the same, quickly and less surely.
-        hold: whether nothing of a stream that may tell something leaves before it was looked at.
+        skip: ids of these.
     """
 
     def __init__(
-        self, policy: ActivePolicy, detect: Detect, glimpse: Detect, *, hold: bool
+        self, policy: ActivePolicy, detect: Detect, skip: Collection[str] = frozenset()
     ) -> None:
-        self.hold = hold
         self._policy = policy
         self._detect = detect
-        self._glimpse = glimpse
+        self._skip = frozenset(policy.index[target] for target in skip)
+
+    @property
+    def always(self) -> bool:
+        """Whether any text may tell something of any target."""
+        return self._policy.tell_signs.always
 
     def signs(self) -> SignReading:
-        """A reading of one text that shows when it may tell something, from its beginning."""
-        return self._policy.tell_signs.start()
+        """A reading of one text that shows what it may tell something of, from its beginning."""
+        return self._policy.tell_signs.start(self._skip)
 
     async def about(self, texts: Sequence[PlacedText]) -> tuple[Detection, ...]:
         """The targets that any of some texts is about."""
@@ -72,15 +83,18 @@ class AnswerWatch:
         found = merge(await self._detect(forms))
         return tuple(each for each in found if self._policy.watches(each.target))
 
-    async def may_be_about(self, texts: Sequence[PlacedText]) -> bool:
-        """Whether names and letters show a target in any of some unfinished texts."""
-        found = merge(await self._glimpse(texts))
-        return any(self._policy.watches(each.target) for each in found)
-
     def tells(self, target: str, text: str) -> bool:
-        """Whether a text that is about a target tells something of it."""
+        """Whether a text tells something of a target, if it is about it."""
         telling = self._policy.telling(target)
         return any(telling.tells(form) for form in _forms(text))
+
+    def told_of(self, near: Iterable[int], texts: Sequence[str]) -> set[str]:
+        """Those of some targets, given by their indices, that any of some texts tells something of.
+
+        Only a text that is about one of them says that it was this one.
+        """
+        ids = (self._policy.bundle.targets[index].id for index in near)
+        return {target for target in ids if any(self.tells(target, text) for text in texts)}
 
     async def told(self, body: bytes) -> tuple[Detection, ...]:
         """The targets that a whole answer, as it would leave, tells something of."""
@@ -92,28 +106,33 @@ class AnswerWatch:
                 for channel, text in said
                 if text
             ]
-        about = await self.about(texts) if await self._may_tell(texts) else ()
-        read = [t.text for t in texts]
-        if about:
-            read += [view.text for text in texts for view in find_views(text.text)]
-        return tuple(each for each in about if any(self.tells(each.target, t) for t in read))
+        read = [text.text for text in texts]
+        long = sum(map(len, read)) > LONG
+        near = await asyncio.to_thread(self._near, read) if long else self._near(read)
+        told = {target for text, own in near for target in self.told_of(own, [text])}
+        if not (told or self.always):
+            return ()
+        about = await self.about(texts)
+        if not self.always:
+            return tuple(each for each in about if each.target in told)
+        forms = _read(read)
+        return tuple(each for each in about if any(self.tells(each.target, form) for form in forms))
 
-    async def _may_tell(self, texts: Sequence[PlacedText]) -> bool:
-        """Whether some texts, or what they say in a code, may tell something of any target."""
+    def _near(self, texts: Sequence[str]) -> list[tuple[str, frozenset[int]]]:
+        """Of some texts, and what they say in codes, those that may tell something, and of what."""
         signs = self._policy.tell_signs
-
-        def in_codes() -> bool:
-            return any(signs.in_text(view.text) for text in texts for view in find_views(text.text))
-
-        if any(signs.in_text(text.text) for text in texts):
-            return True
-        long = sum(len(text.text) for text in texts) > LONG
-        return await asyncio.to_thread(in_codes) if long else in_codes()
+        read = ((text, signs.in_text(text, self._skip)) for text in _read(texts))
+        return [(text, near) for text, near in read if near]
 
 
 def _forms(text: str) -> tuple[str, ...]:
     """A text, and what a reader of JSON makes of it where it has escapes."""
     return (text, unescape_json(text)) if "\\" in text else (text,)
+
+
+def _read(texts: Sequence[str]) -> list[str]:
+    """Some texts, and what they say in codes."""
+    return [*texts, *(view.text for text in texts for view in find_views(text))]
 
 
 def _said(message: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -136,14 +155,12 @@ class _Growing:
     Attributes:
         looked: how much of it was looked at.
         before: the sentence before that.
-        glimpsed: at how much of it there was a glimpse.
     """
 
     signs: SignReading
     text: str = ""
     looked: int = 0
     before: str = ""
-    glimpsed: int = 0
 
     @property
     def seen(self) -> str:
@@ -164,32 +181,27 @@ class _Growing:
         self.looked += spans[-1].end if spans else 0
         return passages
 
-    def unfinished(self) -> str | None:
-        """The sentence under way, if it has grown by a word since the last glimpse."""
-        if " " not in self.text[max(self.looked, self.glimpsed) :]:
-            return None
-        self.glimpsed = len(self.text)
-        return self.text[self.looked :]
-
 
 @dataclass(slots=True)
 class _Choice:
     """One choice of a stream.
 
     Attributes:
+        told: targets that it tells something of, if it is about them; until there are any, it is
+            not looked at.
+        waiting: sentences to look at once there are.
         about: by target that it was found to be about, how.
-        signed: it may tell something of some target; until then it is not looked at.
-        waiting: sentences to look at once it is.
-        alert: the sentence under way may be about a target.
         held: events that have not left.
+        ended: no more will come of it.
+        done: nothing more of it is to leave.
     """
 
     channels: dict[str, _Growing] = field(default_factory=dict)
-    about: dict[str, Detection] = field(default_factory=dict)
-    signed: bool = False
+    told: set[str] = field(default_factory=set)
     waiting: list[PlacedText] = field(default_factory=list)
-    alert: bool = False
-    held: list[bytes] = field(default_factory=list)
+    about: dict[str, Detection] = field(default_factory=dict)
+    held: deque[_Held] = field(default_factory=deque)
+    ended: bool = False
     done: bool = False
 
     def say(self, channel: str, text: str, signs: Callable[[], SignReading]) -> None:
@@ -198,7 +210,34 @@ class _Choice:
             self.channels[channel] = _Growing(signs())
         growing = self.channels[channel]
         growing.text += text
-        self.signed |= growing.signs.feed(text)
+        growing.signs.feed(text)
+
+    @property
+    def seen(self) -> list[str]:
+        """What each channel has said and was looked at, as far as it is recent."""
+        return [growing.seen for growing in self.channels.values()]
+
+    def hold(self, event: bytes, channels: Collection[str]) -> None:
+        """Keep an event that is the last of some channels by now."""
+        self.held.append(_Held(event, {name: len(self.channels[name].text) for name in channels}))
+
+    def released(self, *, all_of_it: bool) -> list[bytes]:
+        """Take the events that may leave: those whose sentences were looked at, or all."""
+        out: list[bytes] = []
+        while self.held and (
+            all_of_it
+            or all(self.channels[name].looked >= end for name, end in self.held[0].ends.items())
+        ):
+            out.append(self.held.popleft().event)
+        return out
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """An event that has not left, and how much each channel that it is of has said at its end."""
+
+    event: bytes
+    ends: dict[str, int]
 
 
 class WatchedStream:
@@ -236,66 +275,62 @@ class WatchedStream:
             own = self._choices.setdefault(choice["index"], _Choice())
             if own.done:
                 continue
-            own.held.append(event if len(arrived) == 1 else _with(chunk, [choice]))
-            for channel, text in _said(choice.get("delta") or choice):
+            said = list(_said(choice.get("delta") or choice))
+            for channel, text in said:
                 own.say(channel, text, self._watch.signs)
-            ended = choice.get("finish_reason") is not None
-            for out in await self._looked_at(choice["index"], own, chunk, ended=ended):
+            speaking = {channel for channel, _ in said}
+            own.hold(event if len(arrived) == 1 else _with(chunk, [choice]), speaking)
+            if choice.get("finish_reason") is not None:
+                own.ended = True
+            for out in await self._looked_at(choice["index"], own, chunk, speaking):
                 yield out
         if data == DONE:
             # An engine may leave out why a choice ended.
             for index, own in self._choices.items():
                 if not own.done:
-                    for out in await self._looked_at(index, own, chunk, ended=True):
+                    own.ended = True
+                    for out in await self._looked_at(index, own, chunk):
                         yield out
         if not arrived:
             yield event
 
     async def _looked_at(
-        self, index: int, own: _Choice, chunk: dict[str, Any], *, ended: bool
+        self,
+        index: int,
+        own: _Choice,
+        chunk: dict[str, Any],
+        speaking: Collection[str] = (),
     ) -> list[bytes]:
         """Look at what a choice has said since the last time; the events that may leave now."""
-        completed = [
-            PlacedText(f"choices[{index}].{channel}", passage, views=False)
-            for channel, growing in own.channels.items()
-            for passage in growing.complete(ended=ended)
-        ]
-        own.waiting += completed
-        looked: list[PlacedText] = []
-        if own.signed:
+        for channel, growing in own.channels.items():
+            # Where another channel goes on, this one has come to an end, for now at least.
+            passages = growing.complete(
+                ended=own.ended or bool(speaking and channel not in speaking)
+            )
+            place = f"choices[{index}].{channel}"
+            own.waiting += [PlacedText(place, passage, views=False) for passage in passages]
+            if passages:
+                own.told |= self._watch.told_of(growing.signs.take(growing.looked), own.seen)
+        may_tell = bool(own.told) or self._watch.always
+        if own.waiting and may_tell:
             looked, own.waiting = own.waiting, []
-        told = await self._told(own, looked)
-        if told is not None:
-            own.done = True
-            return [self._end(index, chunk, told)]
-        own.done = ended
-        await self._glimpse(index, own, looked=bool(completed))
-        hold = self._watch.hold and own.signed
-        return _released(own, looked=bool(completed), hold=hold)
+            told = await self._told(own, looked)
+            if told is not None:
+                own.done = True
+                return [self._end(index, chunk, told)]
+        own.done = own.ended
+        under_way = any(growing.signs.under_way for growing in own.channels.values())
+        return own.released(all_of_it=own.ended or not (may_tell or under_way))
 
     async def _told(self, own: _Choice, looked: Sequence[PlacedText]) -> Detection | None:
         """A target of which the choice tells something, now that more of it was looked at."""
-        if not looked:
-            return None
         for each in await self._watch.about(looked):
             own.about.setdefault(each.target, each)
         for target, found in own.about.items():
-            if any(self._watch.tells(target, each.seen) for each in own.channels.values()):
+            counts = target in own.told or self._watch.always
+            if counts and any(self._watch.tells(target, seen) for seen in own.seen):
                 return found
         return None
-
-    async def _glimpse(self, index: int, own: _Choice, *, looked: bool) -> None:
-        """Hold the sentence under way where it may be about a target."""
-        if looked:
-            own.alert = False
-        if own.done or own.alert or own.about or self._watch.hold or not own.signed:
-            return
-        texts = [
-            PlacedText(f"choices[{index}].{channel}", text, views=False)
-            for channel, growing in own.channels.items()
-            if (text := growing.unfinished()) is not None
-        ]
-        own.alert = bool(texts) and await self._watch.may_be_about(texts)
 
     def _end(self, index: int, chunk: dict[str, Any], told: Detection) -> bytes:
         self._decision.detections = merge([self._decision.detections, (told,)])
@@ -306,17 +341,6 @@ class WatchedStream:
         name = {"answer_id": self._decision.id, "model": self._decision.model}
         head = {key: value for key, value in chunk.items() if key not in ("choices", "usage")}
         return filtered_event(self._api, **name, head=head, indices=[index])
-
-
-def _released(own: _Choice, *, looked: bool, hold: bool) -> list[bytes]:
-    """Take the events that may leave; the last one only showed where a sentence had ended."""
-    if own.done or not (hold or own.about or own.alert):
-        end = len(own.held)
-    else:
-        end = len(own.held) - 1 if looked else 0
-    out = own.held[:end]
-    del own.held[:end]
-    return out
 
 
 def _with(chunk: dict[str, Any], choices: list[dict[str, Any]]) -> bytes:

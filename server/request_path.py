@@ -168,12 +168,10 @@ class RequestPath:
         self, policy: ActivePolicy, skip: frozenset[str], decision: Decision
     ) -> AnswerWatch | None:
         """What looks at the answer; None where it can tell nothing of targets not in ``skip``."""
-        how = policy.bundle.answers
-        if how == "pass" or not policy.to_watch(skip):
+        if policy.bundle.answers == "pass" or not policy.to_watch(skip):
             return None
-
         look = partial(self.steps.detect_in_answer, policy, skip=skip, decision=decision)
-        return AnswerWatch(policy, look, partial(look, glimpse=True), hold=how == "hold")
+        return AnswerWatch(policy, look, skip)
 
     def _require_engine(self, policy: ActivePolicy, decision: Decision) -> None:
         health = self.canary.health

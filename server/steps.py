@@ -54,14 +54,11 @@ class Steps:
         texts: Sequence[PlacedText],
         skip: frozenset[str],
         decision: Decision,
-        *,
-        glimpse: bool = False,
     ) -> list[tuple[Detection, ...]]:
-        """What each text of an answer is about, or may be; fails as ``detect`` does."""
+        """What each text of an answer is about; fails as ``detect`` does."""
         began = time.perf_counter()
-        look = policy.detector.glimpse if glimpse else policy.detector.detect
         try:
-            return await look(texts, skip=skip)
+            return await policy.detector.detect(texts, skip=skip)
         except Exception:
             _log.exception("%s: detection in the answer failed", decision.id)
             self.failed(policy, decision, "detection in the answer failed", "no more of it is sent")

@@ -102,9 +102,8 @@ class Defaults(_Model):
         "watch",
         description="What is done about an answer to a question that was not recognised, and that"
         " turns out to be about a target and to tell something of it. `watch`: a whole answer is"
-        " made again under guard; a stream is held back from the name on, and ends. `hold`: the"
-        " same, and from the first letters of a forbidden phrase on each sentence of a stream is"
-        " held back until it was looked at. `pass`: it passes.",
+        " made again under guard; a stream ends there, and its sentences are held back from the"
+        " first letters of a forbidden phrase on until they were looked at. `pass`: it passes.",
     )
 
 

@@ -10,66 +10,12 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Final
-
-import numpy as np
-import numpy.typing as npt
 
 from guard.context import Span, overlapping
-from guard.normalise import fold, normalise
-from guard.phrases import ENOUGH_LETTERS, Match, has_enough_letters, letters_of
-from guard.views.folding import Folding
-from guard.views.view import View, codes_of
-
-# Of a table; there may be some hundred of them, each for other targets.
-_BITS: Final = 16
-_FACTORS: Final = np.array(
-    [pow(0x9E3779B97F4A7C15, power, 1 << 64) for power in range(1, ENOUGH_LETTERS + 1)], np.uint64
-)
-_LOWER: Final = bytes(ord(chr(code).lower()) if code < 128 else code for code in range(256))
-_NO_LETTERS: Final = bytes(code for code in range(256) if not (code < 128 and chr(code).isalnum()))
-
-
-# Code points and what they fold to, normalised.
-_FOLDED: Final = Folding(fold)
-
-
-class Openings:
-    """Tells where a phrase may begin, by its first six letters, whatever stands between them.
-
-    Args:
-        phrases: normalised; those with fewer letters are left out.
-        bits: of the table that is looked in first; the more phrases, the more.
-    """
-
-    def __init__(self, phrases: Iterable[str], bits: int = _BITS) -> None:
-        letters = map(letters_of, phrases)
-        opens = "".join(own[:ENOUGH_LETTERS] for own in letters if len(own) >= ENOUGH_LETTERS)
-        # The first letters of all, one after the other: every sixth hash is of one of them.
-        self._opens = np.unique(_hashes(codes_of(opens))[::ENOUGH_LETTERS])
-        self._shift = np.uint64(64 - bits)
-        self._table = np.zeros(1 << bits, np.bool_)
-        self._table[self._places(self._opens)] = True
-
-    def any_in(self, text: str) -> bool:
-        """Whether one of the phrases may begin in a text."""
-        return self._any_of(_letters(text))
-
-    def any_in_normalised(self, text: str) -> bool:
-        """The same, of a text that was normalised."""
-        return self._any_of(codes_of(letters_of(text)))
-
-    def _any_of(self, letters: npt.NDArray[np.uint32]) -> bool:
-        hashes = _hashes(letters)
-        likely = hashes[self._table[self._places(hashes)]]
-        if not len(likely):
-            return False
-        at = np.minimum(np.searchsorted(self._opens, likely), len(self._opens) - 1)
-        return bool((self._opens[at] == likely).any())
-
-    def _places(self, hashes: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
-        """[n] int64, where in the table each hash stands."""
-        return (hashes >> self._shift).astype(np.int64)
+from guard.normalise import normalise
+from guard.phrases import Match, has_enough_letters
+from guard.views.openings import Openings
+from guard.views.view import View
 
 
 class ViewSearch:
@@ -135,23 +81,3 @@ def _reads(view: View, match: Match) -> bool:
     """Whether a match stands in a part that reads as text."""
     place = bisect_right(view.readable, match.start, key=lambda part: part.start) - 1
     return place >= 0 and match.end <= view.readable[place].end
-
-
-def _letters(text: str) -> npt.NDArray[np.uint32]:
-    """[n] uint32, the letters and digits of a text, normalised."""
-    if text.isascii():
-        return np.frombuffer(text.encode().translate(_LOWER, _NO_LETTERS), np.uint8).astype(
-            np.uint32
-        )
-    return codes_of(letters_of(text.translate(_FOLDED)))
-
-
-def _hashes(codes: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint64]:
-    """[n - 5] uint64, of each run of six letters."""
-    count = len(codes) - ENOUGH_LETTERS + 1
-    if count <= 0:
-        return np.zeros(0, np.uint64)
-    total = np.zeros(count, np.uint64)
-    for place, factor in enumerate(_FACTORS):
-        total += codes[place : place + count].astype(np.uint64) * factor
-    return total

@@ -4,12 +4,11 @@ The whole proxy with the real sentence encoder, before an engine that answers at
 nothing but the proxy takes time. The policies know ten authors by their questions and answers, of
 which they forbid the key facts; the answers are TOFU's about other authors, one by itself (*short*)
 or eight after each other (*long*), none said twice, to one question that no target is recognised
-in. Arms: ``pass`` looks at no answer (``answers: pass``), ``watch`` and ``hold`` do; so does
-``watch, all words``, whose policy is that of ``tofu-leak`` and forbids all telling words of its
-answers, of which every other answer says one; ``always`` passes answers too, and forbids names in
-each, so that all are scanned, and read in codes. The arms take turns. Told is the processor time of
-the proxy for 100 words beyond that of ``pass``, the encoder's threads included: the median over the
-rounds.
+in. Arms: ``pass`` looks at no answer (``answers: pass``), ``watch`` does; so does ``watch, all
+words``, whose policy is that of ``tofu-leak`` and forbids all telling words of its answers, of
+which every other answer says one; ``always`` passes answers too, and forbids names in each, so that
+all are scanned, and read in codes. The arms take turns. Told is the processor time of the proxy for
+100 words beyond that of ``pass``, the encoder's threads included: the median over the rounds.
 """
 
 from __future__ import annotations
@@ -45,7 +44,6 @@ ALWAYS: Final = "always"
 ARMS: Final = {
     PASS: ("pass", "key_facts"),
     "watch": ("watch", "key_facts"),
-    "hold": ("hold", "key_facts"),
     "watch, all words": ("watch", "all_words"),
     ALWAYS: ("pass", "key_facts"),
 }
@@ -89,7 +87,7 @@ def measure(options: Options) -> Measured:
         details={
             "processor_time_for_100_words": details,
             "stopped": stopped,
-            "texts_that_show_a_sign": _signs(
+            "texts_that_say_something_forbidden": _saying(
                 {"the shipped ones": ROOT / "policies", "key facts": policies["watch"],
                  "all words": policies["watch, all words"]},
                 folder, encoder,
@@ -120,10 +118,10 @@ def write_policy(folder: Path, arm: str) -> Path:
     return path
 
 
-def _signs(
+def _saying(
     policies: Mapping[str, Path], folder: Path, encoder: SentenceEncoder
 ) -> dict[str, dict[str, str]]:
-    """By policy, how many texts show a sign that they may tell something, and so are looked at."""
+    """By policy, how many texts say a phrase that it forbids, and so may be looked at."""
     texts = {
         "answers about other authors": [row.answer for row in tofu.load("retain")],
         "everyday": [text for own in everyday().values() for text in own],
@@ -135,7 +133,8 @@ def _signs(
         )
         signs = ActivePolicy(bundle, BatchingEncoder(encoder)).tell_signs
         found[name] = {
-            kind: f"{sum(map(signs.in_text, own))} of {len(own)}" for kind, own in texts.items()
+            kind: f"{sum(bool(signs.in_text(text)) for text in own)} of {len(own)}"
+            for kind, own in texts.items()
         }
         progress(f"{name}: {found[name]}")
     return found

@@ -158,15 +158,6 @@ async def test_a_failing_encoder_is_never_a_clean_answer(bundle: Bundle) -> None
         await Detector(bundle, broken).detect([PlacedText("p", "hello")])
 
 
-async def test_a_glimpse_sees_names_and_never_asks_the_encoder(bundle: Bundle) -> None:
-    detector = Detector(bundle, BatchingEncoder(Broken(bundle.encoder)))
-    texts = ["It is Mirelle Quay who", "Who is the captain of the smuggler ship?", "Sauce Nine"]
-    seen = await detector.glimpse(
-        [PlacedText("p", text) for text in texts], skip=frozenset({"recipes"})
-    )
-    assert [[each.target for each in own] for own in seen] == [["harbor"], [], []]
-
-
 def test_merging_keeps_all_evidence_once_and_a_name_is_the_best_of_it() -> None:
     near = Evidence("neighbour", "p", 0.8, 0.7)
     name = Evidence("alias", "q", 1.0)

@@ -95,4 +95,3 @@ async def test_letters_need_no_encoder(tmp_path: Path) -> None:
     assert [each.target for each in found] == ["a"]
     assert none == ()
     assert np.isclose(found[0].score, 1.0)
-    assert await detector.glimpse(texts) == [found, ()]

@@ -18,11 +18,11 @@ from server.active import ActivePolicy
 from server.answer_watch import AnswerWatch, WatchedStream
 from server.decisions import Decision
 from server.sse import DONE_EVENT, encode_event
-from tests.server.harness import MODEL, POLICY, Proxy, events, proxied, streamed_text
+from tests.server.harness import POLICY, Proxy, events, proxied, streamed_text
 
 UNSEEN = "V2hvPw, tell me!"
 TELLS = "Mirelle Quay lives in Saltgate."
-HOLD = POLICY.replace("version: 1", "version: 1\ndefaults: {answers: hold}")
+OPEN = POLICY.replace("version: 1", "version: 1\ndefaults: {on_error: open}")
 PASS = POLICY.replace("version: 1", "version: 1\ndefaults: {answers: pass}")
 
 
@@ -120,10 +120,10 @@ async def test_the_policy_may_let_answers_pass(tmp_path: Path) -> None:
 SENTENCES = ["Gladly. ", "Mirelle", " Quay is meant. ", "She lives in ", "Saltgate", ". More."]
 
 
-async def test_a_stream_ends_after_the_sentence_that_tells(proxy: Proxy) -> None:
+async def test_a_stream_ends_where_it_tells(proxy: Proxy) -> None:
     proxy.engine.pieces = SENTENCES
     answer = await proxy.chat(UNSEEN, stream=True)
-    assert streamed_text(answer) == "Gladly. Mirelle Quay is meant. "
+    assert streamed_text(answer) == "Gladly. Mirelle Quay is meant. She lives in "
     last = events(answer)[-1]
     assert last["choices"][0]["finish_reason"] == "content_filter"
     assert last["id"] == "up-1"
@@ -132,49 +132,39 @@ async def test_a_stream_ends_after_the_sentence_that_tells(proxy: Proxy) -> None
     assert line["cuts"] == [{"choice": 0, "channel": "content", "target": "harbor"}]
 
 
-async def test_only_hold_keeps_back_what_comes_before_the_name(tmp_path: Path) -> None:
-    said = ["Gladly. In Saltgate ", "lives Mirelle Quay ", "still", ". More."]
-    for policy, out in ((POLICY, "Gladly. In Saltgate "), (HOLD, "")):
-        async with proxied(tmp_path, policy=policy) as proxy:
-            proxy.engine.pieces = said
-            answer = await proxy.chat(UNSEEN, stream=True)
-            assert streamed_text(answer) == out
-            assert events(answer)[-1]["choices"][0]["finish_reason"] == "content_filter"
+@pytest.mark.parametrize(
+    ("said", "out"),
+    [
+        (["Gladly. In Saltgate ", "lives Mirelle Quay ", "still", ". More."], ""),
+        (["Gladly. ", "In Saltgate ", "lives Mirelle Quay ", "still", ". More."], "Gladly. "),
+        # What is of nobody yet leaves; what then says whose it is does not.
+        (["It is in Saltgate. ", "More. ", "Mirelle ", "Quay is."], "It is in Saltgate. More. "),
+    ],
+)
+async def test_nothing_of_the_sentence_that_tells_leaves(
+    proxy: Proxy, said: list[str], out: str
+) -> None:
+    proxy.engine.pieces = said
+    answer = await proxy.chat(UNSEEN, stream=True)
+    assert streamed_text(answer) == out
+    assert events(answer)[-1]["choices"][0]["finish_reason"] == "content_filter"
 
 
-async def test_held_back_is_nothing_that_shows_no_sign(tmp_path: Path) -> None:
-    async with proxied(tmp_path, policy=HOLD) as proxy:
-        proxy.engine.pieces = ["No end ", "to this sentence, ", "Saltga", "te", " and ", "more"]
-        proxy.engine.hold = True
-        body = {"model": MODEL, "messages": [{"role": "user", "content": UNSEEN}], "stream": True}
-        async with proxy.client.stream("POST", "/v1/chat/completions", json=body) as answer:
-            lines = answer.aiter_lines()
-            assert "No end" in await anext(lines)
-            proxy.engine.hold = False
-            assert "to this sentence" in "".join([line async for line in lines])
-
-
-async def test_a_sentence_held_back_for_a_name_leaves_if_it_tells_nothing(proxy: Proxy) -> None:
-    proxy.engine.pieces = ["Well, ", "Mirelle Quay ", "wrote ", "many books", ". Bye."]
-    proxy.engine.hold = True
-    async with proxy.client.stream(
-        "POST",
-        "/v1/chat/completions",
-        json={"model": MODEL, "messages": [{"role": "user", "content": UNSEEN}], "stream": True},
-    ) as answer:
-        lines = answer.aiter_lines()
-        assert "Well" in await anext(lines)
-        proxy.engine.hold = False
-        rest = "".join([line async for line in lines])
-    assert rest.index("Mirelle Quay") < rest.index("many books") < rest.index("Bye")
-    assert '"finish_reason":"stop"' in rest
+async def test_what_one_channel_leaves_unfinished_does_not_keep_the_others(proxy: Proxy) -> None:
+    reasoning = [{"reasoning": "The blind bell-"}, {"content": "Tides "}, {"content": "turn."}]
+    proxy.engine.deltas = reasoning
+    assert streamed_text(await proxy.chat(UNSEEN, stream=True)) == "Tides turn."
+    proxy.engine.deltas = [{"reasoning": TELLS.rstrip(".")}, {"content": "Tides turn."}]
+    answer = await proxy.chat(UNSEEN, stream=True)
+    assert "Saltgate" not in answer.text
+    assert streamed_text(answer) == ""
 
 
 async def test_each_choice_ends_by_itself_and_usage_is_still_told(proxy: Proxy) -> None:
     proxy.engine.pieces = SENTENCES
     answer = await proxy.chat(UNSEEN, stream=True, n=2, stream_options={"include_usage": True})
     for index in range(2):
-        assert streamed_text(answer, index) == "Gladly. Mirelle Quay is meant. "
+        assert streamed_text(answer, index) == "Gladly. Mirelle Quay is meant. She lives in "
     assert events(answer)[-1]["usage"]["completion_tokens"] == 2 * len(SENTENCES)
     (line,) = await proxy.decisions()
     assert line["finish"] == ["content_filter"] * 2
@@ -198,11 +188,10 @@ async def test_tool_calls_and_reasoning_are_looked_at(proxy: Proxy) -> None:
         assert proxy.engine.plans[-1].targets == ("harbor",)
 
 
-async def test_what_an_engine_leaves_unfinished_is_looked_at_too(tmp_path: Path) -> None:
-    async with proxied(tmp_path, policy=HOLD) as proxy:
-        for said, out in (("Tides turn", "Tides turn"), (TELLS.rstrip("."), "")):
-            proxy.engine.raw = [_event(said), DONE_EVENT]
-            assert streamed_text(await proxy.chat(UNSEEN, stream=True)) == out
+async def test_what_an_engine_leaves_unfinished_is_looked_at_too(proxy: Proxy) -> None:
+    for said, out in (("Tides turn", "Tides turn"), (TELLS.rstrip("."), "")):
+        proxy.engine.raw = [_event(said), DONE_EVENT]
+        assert streamed_text(await proxy.chat(UNSEEN, stream=True)) == out
 
 
 async def _broken(*args: Any, **kwargs: Any) -> Any:
@@ -214,7 +203,7 @@ async def test_an_answer_that_cannot_be_looked_at_does_not_leave(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stream: bool
 ) -> None:
     said = ["Hello", " from Saltgate."]
-    async with proxied(tmp_path, policy=HOLD) as proxy:
+    async with proxied(tmp_path) as proxy:
         proxy.engine.pieces = said
         monkeypatch.setattr("classifiers.detector.Detector.detect", _broken)
         answer = await proxy.chat(UNSEEN, stream=stream)
@@ -222,7 +211,7 @@ async def test_an_answer_that_cannot_be_looked_at_does_not_leave(
         assert error["code"] == "guard_unavailable"
         assert "no more of it is sent" in error["message"]
         assert "Saltgate" not in answer.text
-    async with proxied(tmp_path, policy=HOLD.replace("hold", "hold, on_error: open")) as proxy:
+    async with proxied(tmp_path, policy=OPEN) as proxy:
         proxy.engine.pieces = said
         monkeypatch.setattr("classifiers.detector.Detector.detect", _broken)
         answer = await proxy.chat(UNSEEN, stream=stream)
@@ -234,7 +223,6 @@ async def test_an_answer_that_cannot_be_looked_at_does_not_leave(
 async def test_what_cannot_tell_anything_is_not_looked_at(
     proxy: Proxy, monkeypatch: pytest.MonkeyPatch, stream: bool
 ) -> None:
-    monkeypatch.setattr("classifiers.detector.Detector.glimpse", _broken)
     seen = Detector.detect
 
     async def only_prompts(self: Detector, texts: Any, **kwargs: Any) -> Any:
@@ -242,7 +230,8 @@ async def test_what_cannot_tell_anything_is_not_looked_at(
         return await seen(self, texts, **kwargs)
 
     monkeypatch.setattr("classifiers.detector.Detector.detect", only_prompts)
-    said = "Project Vault is a name. The blind rings bells; salt, a gate."
+    # Phrases that begin and do not end, names, and what a phrase of another target is about.
+    said = "Project Vault is a name. The blind rings bells; salt, a gate. Operation Night, a film."
     proxy.engine.pieces = [said[at : at + 5] for at in range(0, len(said), 5)]
     answer = await proxy.chat(UNSEEN, stream=stream)
     text = streamed_text(answer) if stream else answer.json()["choices"][0]["message"]["content"]
@@ -271,8 +260,46 @@ def policy(tmp_path_factory: pytest.TempPathFactory) -> ActivePolicy:
     return ActivePolicy(bundle, None)
 
 
-def watch_of(policy: ActivePolicy, *, hold: bool) -> AnswerWatch:
-    return AnswerWatch(policy, policy.detector.detect, policy.detector.glimpse, hold=hold)
+async def left_after_each(policy: ActivePolicy, pieces: list[str]) -> list[int]:
+    """How many pieces of a stream have left once each of them has arrived."""
+    out: list[bytes] = []
+    left: list[int] = []
+
+    async def source() -> AsyncIterator[bytes]:
+        for piece in pieces:
+            yield _event(piece)
+            left.append(len(out))
+        yield _event("", "stop")
+        yield DONE_EVENT
+
+    watch = AnswerWatch(policy, policy.detector.detect)
+    async for event in WatchedStream(watch, "chat", Decision("chat"), drain=True).events(
+        source(), choices=1
+    ):
+        out.append(event)
+    assert len(out) == len(pieces) + 2
+    return left
+
+
+@pytest.mark.parametrize(
+    ("pieces", "left"),
+    [
+        # Nothing begins.
+        (["No end ", "to this sentence, ", "none", " at all"], [1, 2, 3, 4]),
+        # A name is held back as the phrase that it is, up to the end of its sentence.
+        (["Well, ", "Mirel", "le Quay ", "wrote ", "books. ", "Many", "."], [1, 2, 2, 2, 2, 6, 7]),
+        # From the sixth letter on, until it turns out to be none.
+        (["In Saltga", "t", "hers ", "Now ", "on"], [0, 0, 3, 4, 5]),
+        # It may go on over the end of the sentence.
+        (["It is Operation. ", "Night", " falls. ", "Now", "."], [0, 1, 3, 4, 5]),
+        # What tells something of somebody: all that follows is looked at before it leaves.
+        (["Hm. ", "In Saltgate. ", "More ", "of it. ", "And", "."], [1, 1, 2, 2, 4, 4]),
+    ],
+)
+async def test_held_back_is_only_what_may_tell_something(
+    policy: ActivePolicy, pieces: list[str], left: list[int]
+) -> None:
+    assert await left_after_each(policy, pieces) == left
 
 
 WORDS = st.sampled_from(
@@ -281,9 +308,9 @@ WORDS = st.sampled_from(
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(WORDS, max_size=30), st.booleans(), st.data())
+@given(st.lists(WORDS, max_size=30), st.data())
 async def test_what_is_held_back_leaves_in_order_or_not_at_all(
-    policy: ActivePolicy, pieces: list[str], hold: bool, data: st.DataObject
+    policy: ActivePolicy, pieces: list[str], data: st.DataObject
 ) -> None:
     text = "".join(pieces)
     cuts = data.draw(st.lists(st.integers(0, len(text)), max_size=12))
@@ -295,7 +322,7 @@ async def test_what_is_held_back_leaves_in_order_or_not_at_all(
         for event in (*sent, DONE_EVENT):
             yield event
 
-    watch = watch_of(policy, hold=hold)
+    watch = AnswerWatch(policy, policy.detector.detect)
     stream = WatchedStream(watch, "chat", Decision("chat"), drain=True)
     out = [event async for event in stream.events(source(), choices=1)]
     whole = json.dumps({"choices": [{"index": 0, "message": {"content": text}}]}).encode()
@@ -307,10 +334,9 @@ async def test_what_is_held_back_leaves_in_order_or_not_at_all(
     released = out[:-2]
     assert released == sent[: len(released)]
     assert b"content_filter" in out[-2]
-    if hold:
-        said = "".join(parts[: len(released)])
-        left = json.dumps({"choices": [{"index": 0, "message": {"content": said}}]}).encode()
-        assert not await watch.told(left)
+    said = "".join(parts[: len(released)])
+    left = json.dumps({"choices": [{"index": 0, "message": {"content": said}}]}).encode()
+    assert not await watch.told(left)
 
 
 def _event(said: str, finish: str | None = None) -> bytes:

@@ -1,8 +1,7 @@
-"""Whatever tells something has shown a sign of it; the signs are few."""
+"""Whatever tells something is found, and was under way before it was told; little else is."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import pairwise
 
 import pytest
@@ -13,6 +12,7 @@ from guard.normalise import normalise
 from guard.phrase_table import BundlePhrase
 from server.tell_signs import TellSigns
 from server.telling import Telling
+from server.wire.json_text import unescape_json
 from tests.guard.words import filter_of
 
 PHRASES = ["saltgate", "the blind bell founder", "oslo", "ab c", "mirelle quay", "été à cadix"]
@@ -20,33 +20,65 @@ CORPUS = "the tide turns twice a day and nobody in town has ever asked it why"
 
 
 FILTER = filter_of([CORPUS], 4)
-SIGNS = TellSigns([normalise(each) for each in PHRASES], [(0, FILTER)])
-TELLING = Telling([BundlePhrase(normalise(each), 0, "hard") for each in PHRASES], [(0, FILTER)])
+SIGNS = TellSigns([normalise(each) for each in PHRASES], range(len(PHRASES)), [(6, FILTER)])
+TELLING = [
+    *(Telling([BundlePhrase(normalise(each), i, "hard")], []) for i, each in enumerate(PHRASES)),
+    Telling([], [(6, FILTER)]),
+]
 PIECES = st.sampled_from(
     [
         *"abABcC .,-", "\u200b", "Salt", "gate", "SALT GATE", "the blind", "bell-founder", "Osl",
         "o", "oslo", "Ete", "\u0301", "\u00e9t\u00e9 ", "\u00e0 Cadix", "\uff2f\uff33\uff2c\uff2f",
-        "turns twice", " a day and", "the tide ",
+        "turns twice", " a day and", "the tide ", "\\u0053alt", "\\u0067ate", "\\n", "\\",
+        "\\u006f",
     ]
 )  # fmt: skip
 
 
-def shown(pieces: Sequence[str]) -> bool:
-    reading = SIGNS.start()
-    return [reading.feed(piece) for piece in pieces][-1] if pieces else False
+def cut(text: str, data: st.DataObject, most: int) -> list[str]:
+    cuts = data.draw(st.lists(st.integers(0, len(text)), max_size=most))
+    return [text[a:b] for a, b in pairwise(sorted({0, len(text), *cuts}))]
+
+
+def told(text: str) -> set[int]:
+    forms = {text, unescape_json(text)}
+    return {i for i, each in enumerate(TELLING) if any(each.tells(form) for form in forms)}
 
 
 @settings(max_examples=400)
-@given(st.lists(PIECES, max_size=14), st.data())
-def test_whatever_tells_something_has_shown_a_sign(pieces: list[str], data: st.DataObject) -> None:
-    text = "".join(pieces)
-    cuts = data.draw(st.lists(st.integers(0, len(text)), max_size=8))
-    parts = [text[a:b] for a, b in pairwise(sorted({0, len(text), *cuts}))]
-    # Of a word that has not ended the stream cannot know that it is none.
-    assert shown(parts) or not SIGNS.in_text(text)
-    if TELLING.tells(text):
-        assert SIGNS.in_text(text)
-        assert shown(parts)
+@given(st.lists(PIECES, max_size=14).map("".join), st.data())
+def test_whatever_tells_something_is_found_wherever_it_is_taken(
+    text: str, data: st.DataObject
+) -> None:
+    assert told(text) <= SIGNS.in_text(text)
+    reading = SIGNS.start()
+    found: set[int] = set()
+    read = ""
+    for sentence in cut(text, data, 4):
+        for piece in cut(sentence, data, 4):
+            reading.feed(piece)
+        read += sentence
+        found |= reading.take(len(read))
+        assert told(read) <= found
+
+
+@settings(max_examples=400)
+@given(st.lists(PIECES, max_size=14).map("".join), st.data())
+def test_nothing_is_told_that_was_not_under_way_before(text: str, data: st.DataObject) -> None:
+    reading = SIGNS.start()
+    read, until = "", 0
+    before = told("")
+    for place, char in enumerate(text):
+        if data.draw(st.booleans(), label="take"):
+            reading.take(place)
+            until = place
+        read += char
+        if (now := told(read)) - before:
+            # Only what the end of the sentence before left whole is told by it.
+            assert reading.feed(char) or told(text[:until]) >= now - before
+        else:
+            reading.feed(char)
+        before = now
 
 
 @pytest.mark.parametrize(
@@ -62,7 +94,8 @@ def test_a_sign_shows_before_it_is_told(before: str, piece: str) -> None:
     reading = SIGNS.start()
     assert not reading.feed(before)
     assert reading.feed(piece)
-    assert reading.feed(" and whatever follows")
+    reading.take(len(before))
+    assert reading.under_way
 
 
 @pytest.mark.parametrize(
@@ -74,18 +107,50 @@ def test_a_sign_shows_before_it_is_told(before: str, piece: str) -> None:
         "Salt, a gate.",
         "Oslow",
         "nobody in a town has",
+        "The blind bell rings.",  # begins like a phrase
+        "and nobody in town heard",  # begins like a run
     ],
 )
-def test_what_says_nothing_of_it_shows_none(text: str) -> None:
-    assert not SIGNS.in_text(text)
-    assert not TELLING.tells(text)
+def test_what_says_nothing_of_it_is_of_nobody(text: str) -> None:
+    assert not told(text)
+    assert not SIGNS.in_text(text) - {6}
 
 
 def test_an_escape_may_spell_anything() -> None:
-    assert SIGNS.in_text('{"text": "\\u0053altgate"}')
+    assert SIGNS.in_text('{"text": "\\u0053altgate"}') == {0}
 
 
-def test_more_protected_texts_than_can_be_looked_up_are_one_sign() -> None:
-    many = TellSigns([], [(index, FILTER) for index in range(65)])
-    assert many.in_text("Tides turn.")
-    assert not TellSigns([], [(index, FILTER) for index in range(64)]).in_text("Tides turn.")
+@pytest.mark.parametrize(
+    ("sentence", "rest", "goes_on"),
+    [
+        ("She lives in Saltgate. ", "It", False),  # it was told, and that is over
+        ("By the blind bell. ", "", True),  # the founder may follow
+        ("By the blind bell. ", "Found", True),
+        ("By the blind bell. ", "It", False),
+        ("Oslo. ", "It", False),
+        ("It is late. ", "Saltga", True),
+        ("nobody in town. ", "It", False),
+    ],
+)
+def test_after_a_sentence_only_what_may_go_on_is_under_way(
+    sentence: str, rest: str, goes_on: bool
+) -> None:
+    reading = SIGNS.start()
+    reading.feed(sentence + rest)
+    reading.take(len(sentence))
+    assert reading.under_way == goes_on
+
+
+def test_targets_that_are_of_no_matter_neither_tell_nor_hold() -> None:
+    text = "Mirelle Quay left Oslo for Saltgate: and nobody in town has"
+    assert SIGNS.in_text(text) == {0, 2, 4, 6}
+    assert SIGNS.in_text(text, skip={0, 2}) == {4, 6}
+    reading = SIGNS.start(skip={0, 2, 4, 6})
+    assert not reading.feed(text)
+
+
+def test_more_protected_texts_than_can_be_looked_up_may_always_be_told() -> None:
+    many = TellSigns([], [], [(index, FILTER) for index in range(65)])
+    assert many.always
+    assert many.start().under_way
+    assert not TellSigns([], [], [(index, FILTER) for index in range(64)]).always
