@@ -29,12 +29,15 @@ import httpx
 import yaml
 
 from classifiers import BatchingEncoder, SentenceEncoder, load_encoder
+from guard.bundle import Bundle
 from guard.policy import compile_policy
 from load_tests import tofu
 from load_tests.detecting import everyday
 from load_tests.figure import ROOT, Figure, Measured, Options, progress, work_folder
+from load_tests.figures.answer_watch import late_share, left
 from load_tests.instant import KEY, MODEL, instant_engine, until_ready
 from server.active import ActivePolicy
+from server.answer_watch import AnswerWatch
 from server.app import create_app
 from server.settings import load_settings
 
@@ -87,10 +90,10 @@ def measure(options: Options) -> Measured:
         details={
             "processor_time_for_100_words": details,
             "stopped": stopped,
-            "texts_that_say_something_forbidden": _saying(
+            "harmless_texts": _harmless(
                 {"the shipped ones": ROOT / "policies", "key facts": policies["watch"],
                  "all words": policies["watch, all words"]},
-                folder, encoder,
+                folder, encoder, options.limit,
             ),
         },
     )  # fmt: skip
@@ -118,25 +121,43 @@ def write_policy(folder: Path, arm: str) -> Path:
     return path
 
 
-def _saying(
-    policies: Mapping[str, Path], folder: Path, encoder: SentenceEncoder
-) -> dict[str, dict[str, str]]:
-    """By policy, how many texts say a phrase that it forbids, and so may be looked at."""
+def _harmless(
+    policies: Mapping[str, Path], folder: Path, encoder: SentenceEncoder, limit: int
+) -> dict[str, dict[str, dict[str, Any]]]:
+    """By policy, how many texts say what it forbids, and what share of their words is held back."""
     texts = {
         "answers about other authors": [row.answer for row in tofu.load("retain")],
         "everyday": [text for own in everyday().values() for text in own],
     }
-    found: dict[str, dict[str, str]] = {}
+    found: dict[str, dict[str, dict[str, Any]]] = {}
     for name, policy in policies.items():
         bundle = compile_policy(
             policy, folder / "bundles", encode=encoder.encode, encoder=encoder.digest
         )
-        signs = ActivePolicy(bundle, BatchingEncoder(encoder)).tell_signs
-        found[name] = {
-            kind: f"{sum(bool(signs.in_text(text)) for text in own)} of {len(own)}"
-            for kind, own in texts.items()
-        }
+        found[name] = asyncio.run(
+            _looked_at(bundle, encoder, {kind: own[: limit or None] for kind, own in texts.items()})
+        )
         progress(f"{name}: {found[name]}")
+    return found
+
+
+async def _looked_at(
+    bundle: Bundle, encoder: SentenceEncoder, texts: Mapping[str, Sequence[str]]
+) -> dict[str, dict[str, Any]]:
+    batching = BatchingEncoder(encoder)
+    policy = ActivePolicy(bundle, batching)
+    watch = AnswerWatch(policy, policy.detector.detect)
+    found: dict[str, dict[str, Any]] = {}
+    for kind, own in texts.items():
+        saying = [text for text in own if policy.tell_signs.in_text(text)]
+        looked = [await left(watch, text, streamed=True) for text in own]
+        found[kind] = {
+            "n": len(own),
+            "say_something_forbidden": len(saying),
+            "words_held_back": late_share(own, looked),
+            "stopped": sum(each.stopped for each in looked),
+        }
+    await batching.aclose()
     return found
 
 

@@ -125,7 +125,7 @@ def measure(options: Options) -> Measured:
     harmless = {
         name: {
             "say_something_forbidden": sum(bool(signs.in_text(text)) for text in said[name]),
-            "words_held_back": _late(said[name], looked[name]["streamed"]),
+            "words_held_back": late_share(said[name], looked[name]["streamed"]),
             **_stopped(said[name], looked[name]),
         }
         for name in rows
@@ -201,9 +201,10 @@ def _told(
     return {"facts": leaks.facts, **found}
 
 
-def _late(said: Sequence[str], looked: Sequence[Left]) -> float:
+def late_share(said: Sequence[str], looked: Sequence[Left]) -> float:
     """The share of words that leave later than they are said."""
-    return sum(each.late for each in looked) / sum(len(words_of(text)) for text in said)
+    words = sum(len(words_of(text)) for text in said)
+    return round(sum(each.late for each in looked) / words, 4)
 
 
 def _stopped(said: Sequence[str], looked: Mapping[str, Sequence[Left]]) -> dict[str, Any]:
