@@ -26,6 +26,7 @@ from server.errors import (
     RequestError,
     UnknownPathError,
 )
+from server.kept_encodings import ENCODINGS, kept_encodings
 from server.metrics import Metrics
 from server.pipeline_path import CONTEXT_PATH, DETECT_PATH, PipelinePath
 from server.policies import compile_files, encode_from_thread, log_warnings
@@ -65,13 +66,14 @@ def create_app(
     metrics = Metrics()
     chosen = encoder or _load_encoder(settings)
     known = KnownTargets()
-    compiled = compile_files(
-        settings.policies,
-        settings.bundles,
-        encode=chosen.encode if chosen else None,
-        encoder=chosen.digest if chosen else "",
-        known=known,
-    )
+    with kept_encodings(settings.bundles / ENCODINGS, chosen) as encode:
+        compiled = compile_files(
+            settings.policies,
+            settings.bundles,
+            encode=encode,
+            encoder=chosen.digest if chosen else "",
+            known=known,
+        )
     log_warnings(compiled)
     batching = BatchingEncoder(chosen) if chosen else None
     policies = PolicyHolder(ActivePolicy(compiled.bundle, batching))

@@ -29,6 +29,8 @@ from guard.policy.vectors import Encode
 
 _log = logging.getLogger("unlearn_guard.encodings")
 
+# Below the folder of bundles.
+ENCODINGS: Final = "encodings"
 # Texts; of 384 numbers each, 150 MB.
 MOST: Final = 100_000
 _PROBES: Final = ("Who wrote the letter?", "The tide turns at noon.")
@@ -39,12 +41,15 @@ Rows = npt.NDArray[np.float32]
 
 
 @contextmanager
-def kept_encodings(folder: Path, encoder: Encoder) -> Iterator[Encode]:
-    """An encoder's function that asks it only for what ``folder`` does not hold yet.
+def kept_encodings(folder: Path, encoder: Encoder | None) -> Iterator[Encode | None]:
+    """An encoder's function that asks it only for what ``folder`` does not hold yet; None for None.
 
     What it was asked for is kept there at the end, if the caller came to it, and older texts as far
     as there is room. A folder that cannot be read or written costs time alone.
     """
+    if encoder is None:
+        yield None
+        return
     kept = _Kept(folder, encoder)
     yield kept.encode
     kept.save()
@@ -119,6 +124,6 @@ def _sum(*parts: npt.NDArray[np.generic]) -> npt.NDArray[np.uint8]:
     """[32] uint8, the SHA-256 of some arrays."""
     digest = hashlib.sha256()
     for part in parts:
-        digest.update(str(part.shape).encode())
+        digest.update(f"{part.dtype} {part.shape}".encode())
         digest.update(np.ascontiguousarray(part).tobytes())
     return np.frombuffer(digest.digest(), np.uint8)

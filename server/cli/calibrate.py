@@ -64,11 +64,15 @@ def run(args: argparse.Namespace) -> int:
     try:
         policy = load_policy(args.path)
         encoder = policies.encoder_for(policy, args.encoder)
-        with tempfile.TemporaryDirectory(prefix="unlearn-guard-") as folder:
+        shown = None if encoder is None else _ShownEncoder(encoder)
+        with (
+            tempfile.TemporaryDirectory(prefix="unlearn-guard-") as folder,
+            policies.keeping(shown) as encode,
+        ):
             compiled = compile_loaded(
                 policy,
                 Path(folder),
-                encode=None if encoder is None else _Encoding(encoder),
+                encode=encode,
                 encoder="" if encoder is None else encoder.digest,
             )
     except PolicyError as error:
@@ -80,17 +84,20 @@ def run(args: argparse.Namespace) -> int:
     return policies.OK
 
 
-class _Encoding:
-    """An encoder that shows its progress on a terminal."""
+class _ShownEncoder:
+    """An encoder that shows its progress on a terminal, where it takes some time."""
 
     def __init__(self, encoder: Encoder) -> None:
+        self.digest = encoder.digest
+        self.parallel = encoder.parallel
         self._encoder = encoder
 
-    def __call__(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+    def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         from tqdm import tqdm
 
         rows = []
-        with tqdm(total=len(texts), desc="encoding", unit=" texts", disable=None) as bar:
+        off = True if len(texts) <= _STEP else None
+        with tqdm(total=len(texts), desc="encoding", unit=" texts", disable=off) as bar:
             for start in range(0, len(texts), _STEP):
                 rows.append(self._encoder.encode(texts[start : start + _STEP]))
                 bar.update(len(rows[-1]))

@@ -9,6 +9,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -24,6 +25,9 @@ from guard.policy.load import load_policy
 from guard.policy.model import Policy
 from guard.policy.problems import InvalidPolicyError
 from guard.policy.schema import json_schema
+from guard.policy.vectors import Encode
+from server.kept_encodings import ENCODINGS, kept_encodings
+from server.launch.places import default_places
 
 if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -124,9 +128,14 @@ def encoder_for(policy: Policy, name: str | None) -> Encoder | None:
 
 
 def _compile_with(policy: Policy, encoder: Encoder | None, root: Path) -> Compiled:
-    if encoder is None:
-        return compile_loaded(policy, root, encode=None)
-    return compile_loaded(policy, root, encode=encoder.encode, encoder=encoder.digest)
+    with keeping(encoder) as encode:
+        digest = "" if encoder is None else encoder.digest
+        return compile_loaded(policy, root, encode=encode, encoder=digest)
+
+
+def keeping(encoder: Encoder | None) -> AbstractContextManager[Encode | None]:
+    """An encoder's function that keeps what it makes where ``serve`` does."""
+    return kept_encodings(default_places().bundles / ENCODINGS, encoder)
 
 
 async def _run_tests(

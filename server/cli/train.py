@@ -58,12 +58,10 @@ def run(args: argparse.Namespace) -> int:
     except PolicyError as error:
         return policies.invalid(error)
     encoder = None if args.encoder == NO_ENCODER else policies.encoder_for(policy, args.encoder)
-    learnt = train(
-        policy,
-        _progress,
-        encode=None if encoder is None else encoder.encode,
-        encoder="" if encoder is None else encoder.digest,
-    )
+    with policies.keeping(encoder) as encode:
+        learnt = train(
+            policy, _progress, encode=encode, encoder="" if encoder is None else encoder.digest
+        )
     write_trained(learnt.trained, path)
     policies.out(_json(learnt) if args.json else _table(learnt))
     sys.stderr.write(f"written: {path}, for whoever serves `{args.path}`\n")
