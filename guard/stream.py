@@ -14,13 +14,22 @@ per code point is constant on average.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from guard.normalise import SEP, fold
 from guard.phrase_table import BundlePhrase
-from guard.phrases import PhraseAutomaton, PhraseSearch, letters_of
+from guard.phrases import Match, PhraseAutomaton, PhraseSearch, letters_of
 from guard.runs import RunHit, RunReading
 from guard.verbatim import RunFilter
+
+
+class ScannedPhrases:
+    """Phrases compiled to be looked for; immutable, shared by any number of scanners."""
+
+    def __init__(self, phrases: Sequence[BundlePhrase]) -> None:
+        self.phrases = tuple(phrases)
+        self.search = PhraseSearch([phrase.text for phrase in self.phrases])
+        self.longest = max((len(phrase.text) for phrase in self.phrases), default=0)
 
 
 class Scanner:
@@ -29,22 +38,48 @@ class Scanner:
     Args:
         phrases: of the active targets; soft ones are left out, since they are no reason to cut.
         verbatim: index of each target with a protected text, and its filter.
+        beside: what other targets forbid, which is not compiled again.
+        free: the cues among its phrases that may be said.
+
+    Attributes:
+        parts: its phrases, as they were compiled.
     """
 
     def __init__(
         self,
         phrases: Sequence[BundlePhrase],
         verbatim: Sequence[tuple[int, RunFilter]] = (),
+        *,
+        beside: Scanner | None = None,
+        free: Collection[str] = (),
     ) -> None:
-        self.verbatim = tuple(verbatim)
-        self.phrases = tuple(phrase for phrase in phrases if phrase.strength == "hard")
-        self.search = PhraseSearch([phrase.text for phrase in self.phrases])
-        self.longest = max((len(phrase.text) for phrase in self.phrases), default=0)
+        own = [phrase for phrase in phrases if phrase.strength == "hard"]
+        parts = [*([ScannedPhrases(own)] if own else []), *(beside.parts if beside else ())]
+        self.parts: tuple[ScannedPhrases, ...] = tuple(parts)
+        self.verbatim: tuple[tuple[int, RunFilter], ...] = (
+            *verbatim,
+            *(beside.verbatim if beside else ()),
+        )
+        self._free = frozenset(free)
 
     @property
     def active(self) -> bool:
         """Whether there is anything to look for."""
-        return bool(self.phrases or self.verbatim)
+        return bool(self.parts or self.verbatim)
+
+    def forbids(self, phrase: BundlePhrase) -> bool:
+        """Whether one of its phrases may not be said."""
+        return not (phrase.cue and phrase.text in self._free)
+
+    def find(self, text: str) -> list[tuple[BundlePhrase, Match]]:
+        """Every phrase in a whole text, by where it ends; what its match names is of no use."""
+        found = [
+            (part.phrases[match.phrase], match)
+            for part in self.parts
+            for match in part.search.search(text)
+            if self.forbids(part.phrases[match.phrase])
+        ]
+        return sorted(found, key=lambda each: (each[1].end, each[1].start))
 
     def start(self) -> StreamScan:
         """A scan of one text, from its beginning."""
@@ -54,21 +89,34 @@ class Scanner:
 class _Reading:
     """One automaton on its way through a text."""
 
-    def __init__(self, automaton: PhraseAutomaton, ids: tuple[int, ...], longest: int) -> None:
+    def __init__(
+        self, scanner: Scanner, part: ScannedPhrases, automaton: PhraseAutomaton, ids: Sequence[int]
+    ) -> None:
         self.automaton = automaton
-        self.ids = ids
         self.state = automaton.start
         # Where a release may end, were it to end before this symbol; for the latest symbols.
-        self.cuts: deque[int] = deque(maxlen=longest)
+        self.cuts: deque[int] = deque(maxlen=part.longest)
+        self._scanner = scanner
+        self._phrases = part.phrases
+        self._ids = ids
 
     def step(self, symbol: str, cut: int) -> None:
         self.cuts.append(cut)
         self.state = self.automaton.step(self.state, symbol)
 
-    def found(self) -> int | None:
-        """The longest phrase that the text ends with."""
-        outputs = self.automaton.outputs[self.state]
-        return self.ids[outputs[0]] if outputs else None
+    def separate(self, cut: int) -> None:
+        """Read a separator, of which several are as one."""
+        if not self.automaton.ends_in_sep[self.state]:
+            self.step(SEP, cut)
+
+    def found(self) -> tuple[BundlePhrase, int] | None:
+        """The longest forbidden phrase at the end of the text, and where the text before ends."""
+        for output in self.automaton.outputs[self.state]:
+            phrase = self._phrases[self._ids[output]]
+            if self._scanner.forbids(phrase):
+                alone = self.automaton.letters_alone
+                return phrase, self.cuts[-len(letters_of(phrase.text) if alone else phrase.text)]
+        return None
 
     def live(self) -> int:
         """How many letters of a phrase, its separators included, the text ends with."""
@@ -89,9 +137,16 @@ class StreamScan:
     def __init__(self, scanner: Scanner) -> None:
         self.hit: BundlePhrase | RunHit | None = None
         self._scanner = scanner
-        search, longest = scanner.search, scanner.longest
-        self._words = _Reading(search.words, search.word_ids, longest)
-        self._letters = _Reading(search.letters, search.letter_ids, longest)
+        self._words = [
+            _Reading(scanner, part, part.search.words, part.search.word_ids)
+            for part in scanner.parts
+            if part.search.word_ids
+        ]
+        self._letters = [
+            _Reading(scanner, part, part.search.letters, part.search.letter_ids)
+            for part in scanner.parts
+            if part.search.letter_ids
+        ]
         self._runs = RunReading(scanner.verbatim)
         self._read = 0
         self._hit_start = 0
@@ -152,29 +207,25 @@ class StreamScan:
 
     def _end_word(self) -> None:
         """Record what is complete if the text's last word ends here."""
-        word, run = self._words.found(), self._runs.completed()
-        if word is not None:
-            self._record_hit(self._scanner.phrases[word], self._word_start(word))
+        for words in self._words:
+            if (found := words.found()) is not None:
+                self._record_hit(*found)
+        run = self._runs.completed()
         if run is not None:
             self._record_hit(run, self._runs.word_cut)
 
-    def _word_start(self, phrase: int) -> int:
-        return self._words.cuts[-len(self._scanner.phrases[phrase].text)]
-
     def _advance(self, symbols: str) -> None:
         """Read the folded form of one code point; stop at a hit."""
-        cut = self._read
-        ended = self._words.found()
-        if ended is not None:
-            # Unless a separator follows, the phrase is the head of a longer word. A release that
-            # ended between the two would show it as a whole word, so it may not end there.
-            cut = self._word_start(ended)
+        # Unless a separator follows, a phrase that ends here is the head of a longer word. A
+        # release that ended between the two would show it as a whole word, so it may not end there.
+        ended = [found[1] for words in self._words if (found := words.found()) is not None]
+        cut = min([self._read, *ended])
         if self._runs.completed() is not None:
             cut = min(cut, self._runs.word_cut)  # for the same reason
         for symbol in symbols:
             if symbol != SEP:
-                self._words.step(symbol, cut)
-                self._letters.step(symbol, cut)
+                for reading in (*self._words, *self._letters):
+                    reading.step(symbol, cut)
                 if self._counts_runs:
                     self._runs.letter(symbol, cut)
             else:
@@ -182,19 +233,19 @@ class StreamScan:
                 if self.hit is not None:
                     return
                 self._runs.end_word()
-                if not self._words.automaton.ends_in_sep[self._words.state]:
-                    self._words.step(symbol, cut)
-            letters = self._letters.found()
-            if letters is not None:
-                length = len(letters_of(self._scanner.phrases[letters].text))
-                self._record_hit(self._scanner.phrases[letters], self._letters.cuts[-length])
+                for words in self._words:
+                    words.separate(cut)
+            for letters in self._letters:
+                if (found := letters.found()) is not None:
+                    self._record_hit(*found)
+            if self.hit is not None:
                 return
 
     def _hold(self) -> int:
         """Where the text begins that may still become part of a match."""
         starts = [
             reading.cuts[-reading.live()]
-            for reading in (self._words, self._letters)
+            for reading in (*self._words, *self._letters)
             if reading.live() > 0
         ]
         if self._runs.holds:

@@ -18,7 +18,7 @@ from guard.bundle import CANARY_TARGET, Bundle, BundleTarget, Tenant
 from guard.context import Span
 from guard.phrases import Match, PhraseSearch
 from guard.plan import GuardPlan
-from guard.stream import Scanner
+from guard.stream import ScannedPhrases, Scanner
 from guard.views import View, ViewSearch, find_views
 from server.errors import UnauthorizedError
 from server.tell_signs import TellSigns
@@ -42,16 +42,11 @@ class ActiveSet:
     targets: tuple[str, ...]
     said: tuple[int, ...]
     scanner: Scanner
-    in_views: ViewSearch
+    in_views: tuple[ViewSearch, ...]
 
     def search(self, text: str) -> list[tuple[int, Match]]:
         """Every forbidden phrase in a whole text, with the index of its target in the bundle."""
-        if not self.scanner.active:
-            return []
-        return [
-            (self.scanner.phrases[match.phrase].target, match)
-            for match in self.scanner.search.search(text)
-        ]
+        return [(phrase.target, match) for phrase, match in self.scanner.find(text)]
 
     def hides(self, text: str) -> int | None:
         """Index of the target of a phrase that only a view of a text shows; None if none does."""
@@ -60,12 +55,12 @@ class ActiveSet:
 
     def search_hidden(self, text: str, views: Sequence[View]) -> list[tuple[int, Span]]:
         """Every phrase that only views of a text show, and where the sentence with it came from."""
-        if not self.scanner.phrases:
-            return []
         return [
-            (self.scanner.phrases[phrase].target, span)
+            (part.phrases[phrase].target, span)
             for view in views
-            for phrase, span in self.in_views.hidden(view, text, self.scanner.search.search)
+            for part, in_views in zip(self.scanner.parts, self.in_views, strict=True)
+            for phrase, span in in_views.hidden(view, text, part.search.search)
+            if self.scanner.forbids(part.phrases[phrase])
         ]
 
 
@@ -183,23 +178,48 @@ class ActivePolicy:
         if found is not None:
             self._sets.move_to_end(key)
             return found
-        free = {self._cues.phrases[cue] for cue in key[1]}
-        phrases = [
-            phrase
-            for phrase in self.bundle.phrases.of_targets(indices)
-            if not (phrase.cue and phrase.text in free)
-        ]
-        verbatim = self.bundle.verbatim.of_targets(indices)
-
-        def build() -> ActiveSet:
-            scanner = Scanner(phrases, verbatim)
-            return ActiveSet(*key, scanner, ViewSearch(scanner.search.phrases))
-
-        made = build() if len(phrases) < _SLOW_BUILD else await asyncio.to_thread(build)
+        always = tuple(target for target in ids if self.targets[target].holds_always)
+        own = [target for target in ids if not self.targets[target].holds_always]
+        beside = await self._always_set(always) if own or key[1] else None
+        free = frozenset(self._cues.phrases[cue] for cue in key[1])
+        made = await self._build(key, own if beside else ids, beside=beside, free=free)
         self._sets[key] = made
         while len(self._sets) > _MAX_SETS:
             self._sets.popitem(last=False)
         return made
+
+    async def _always_set(self, always: tuple[str, ...]) -> ActiveSet | None:
+        """What holds in every answer, compiled once for all sets of targets that it is a part of.
+
+        There may be far more of it than of what one request touches.
+        """
+        return await self.active_set(always) if always else None
+
+    async def _build(
+        self,
+        key: tuple[tuple[str, ...], tuple[int, ...]],
+        own: Sequence[str],
+        *,
+        beside: ActiveSet | None,
+        free: frozenset[str],
+    ) -> ActiveSet:
+        indices = [self.index[target] for target in own]
+        phrases = self.bundle.phrases.of_targets(indices)
+        verbatim = self.bundle.verbatim.of_targets(indices)
+
+        def build() -> ActiveSet:
+            scanner = Scanner(
+                phrases, verbatim, beside=beside.scanner if beside else None, free=free
+            )
+            shared = beside.in_views if beside else ()
+            new = scanner.parts[: len(scanner.parts) - len(shared)]
+            return ActiveSet(*key, scanner, (*map(_in_views, new), *shared))
+
+        return build() if len(phrases) < _SLOW_BUILD else await asyncio.to_thread(build)
+
+
+def _in_views(part: ScannedPhrases) -> ViewSearch:
+    return ViewSearch(part.search.phrases)
 
 
 def _watched(bundle: Bundle) -> list[int]:

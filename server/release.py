@@ -93,7 +93,7 @@ class Release:
             decision,
             active.scanner if active.targets else None,
             back,
-            active.hides if active.scanner.phrases else None,
+            active.hides if active.scanner.parts else None,
             json_content=request.wants_json and (active.scanner.active or back is not None),
             may_be_empty=request.has_grammar and active.scanner.active,
             usage=request.wants_usage,

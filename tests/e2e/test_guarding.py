@@ -40,7 +40,7 @@ def forbidden_in(stack: Stack, text: str, asked: str = "") -> list[str]:
     said = {cue.text for cue in bundle.phrases.cues() if cue.text in normalise(asked)}
     phrases = bundle.phrases.of_targets([bundle.index_of("harry-potter")])
     scanner = Scanner([phrase for phrase in phrases if phrase.text not in said])
-    return [scanner.phrases[match.phrase].text for match in scanner.search.search(text)]
+    return [phrase.text for phrase, _ in scanner.find(text)]
 
 
 def test_the_model_knows_the_target_and_the_guard_keeps_it_from_saying_so(stack: Stack) -> None:

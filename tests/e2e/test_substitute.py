@@ -29,7 +29,7 @@ def forbidden_in(bundle: Bundle, text: str) -> list[str]:
     """The phrases that the user has not said, of those that a text must not hold."""
     phrases = bundle.phrases.of_targets([bundle.index_of("romeo-and-juliet")])
     scanner = Scanner([phrase for phrase in phrases if phrase.text != "romeo and juliet"])
-    return [scanner.phrases[match.phrase].text for match in scanner.search.search(text)]
+    return [phrase.text for phrase, _ in scanner.find(text)]
 
 
 def stand_ins(bundle: Bundle) -> list[str]:

@@ -112,6 +112,29 @@ def test_any_split_releases_the_text_up_to_the_first_match(
         }
 
 
+@given(TEXTS, st.lists(PHRASES, min_size=2, max_size=3), CUTS, st.data())
+def test_what_was_compiled_before_forbids_as_if_compiled_together_but_for_free_cues(
+    text: str, parts: list[list[str]], cuts: list[int], data: st.DataObject
+) -> None:
+    phrases = [each for part in parts for each in part]
+    free = data.draw(st.sets(st.sampled_from(phrases)))
+    cues = data.draw(st.sets(st.sampled_from(phrases)))
+    scanner = None
+    for part in parts:
+        own = [BundlePhrase(each, 0, "hard", cue=each in cues) for each in part]
+        scanner = Scanner(own, beside=scanner, free=free)
+    assert scanner is not None
+    held = [each for each in phrases if each not in free & cues]
+    released = ""
+    scan = scanner.start()
+    for piece in pieces_of(text, cuts):
+        released += scan.feed(piece)
+        assert not slow_matches(released, held)
+    assert released + scan.flush() == slow_release(text, held)
+    found = {(phrase.text, match.start) for phrase, match in scanner.find(text)}
+    assert found == {(each, start) for each in held for _, start in slow_matches(text, [each])}
+
+
 @given(TEXTS, PHRASES)
 def test_every_split_into_two_gives_the_same(text: str, phrases: list[str]) -> None:
     scanner = Scanner(hard(phrases))

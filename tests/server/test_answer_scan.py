@@ -35,7 +35,7 @@ def test_a_stream_releases_what_a_whole_answer_does(
     for name, text in scan.finish().items():
         out[name] += text
     found = {
-        name: [m.start for m in SCANNER.search.search(text)]
+        name: [match.start for _, match in SCANNER.find(text)]
         for name, text in (("content", content), ("reasoning", reasoning))
     }
     for name, text in (("content", content), ("reasoning", reasoning)):
