@@ -29,6 +29,8 @@ PARAPHRASE: Final = 0.75
 MARGIN: Final = 0.005
 # How many of the closest negatives a calibration names.
 CLOSEST: Final = 5
+# Of scores and thresholds, after the point.
+_DIGITS: Final = 4
 
 Kind = Literal["counterexamples", "general", "others", "targets"]
 
@@ -131,15 +133,7 @@ def calibrate(
     highest = max(each.score for each in bounds.values()) + MARGIN
     typical = min(manner.typical, float(np.median(own))) if len(own) else manner.typical
     beyond = highest + manner.towards * max(0.0, typical - highest)
-    threshold = round(min(manner.cap, max(manner.floor, beyond)), 4)
-    near = sorted(
-        (
-            Near(kind, prompt, round(float(score), 4))
-            for kind, own in negatives.items()
-            for prompt, score in zip(own.prompts, own.scores, strict=True)
-        ),
-        key=lambda each: (-each.score, each.kind, each.prompt),
-    )
+    threshold = round(min(manner.cap, max(manner.floor, beyond)), _DIGITS)
     scores = np.concatenate([own.scores for own in negatives.values()])
     above = int((scores >= threshold).sum())
     return Calibration(
@@ -150,5 +144,19 @@ def calibrate(
         typical=typical,
         cap=manner.cap,
         passed=above / len(scores),
-        closest=tuple(near[: max(CLOSEST, above)]),
+        closest=_closest(negatives, scores, max(CLOSEST, above)),
     )
+
+
+def _closest(negatives: Mapping[Kind, Negatives], scores: Scores, count: int) -> tuple[Near, ...]:
+    """The highest of all negatives, by their rounded scores."""
+    count = min(count, len(scores))
+    # Among those whose scores round alike, which comes first is not for the score to say.
+    least = float(np.partition(scores, -count)[-count]) - 2 * 10**-_DIGITS if count else 0.0
+    near = [
+        Near(kind, own.prompts[place], round(float(own.scores[place]), _DIGITS))
+        for kind, own in negatives.items()
+        for place in np.flatnonzero(own.scores >= least).tolist()
+    ]
+    near.sort(key=lambda each: (-each.score, each.kind, each.prompt))
+    return tuple(near[:count])

@@ -290,13 +290,16 @@ class PromptVectors:
         each = rate / (len(methods) + (target.learnt is not None))
         others = [other.held_out for other in self._others.get(target.spec.id, ())]
         compared: dict[Method, Compared] = {}
+        counterexamples = _Cut(target.counterexamples)
+        general = _Cut(self._not_about(target))
+        about_others = _Cut(others)
         for method, score in methods.items():
             negatives: dict[Kind, Negatives] = {
-                "counterexamples": self._scored(target.counterexamples, score),
-                "general": self._scored(self._not_about(target), score),
+                "counterexamples": counterexamples.scored(score),
+                "general": general.scored(score),
             }
             if others and (method != "neighbour" or "contrast" in methods):
-                negatives["others"] = self._scored(others, score)
+                negatives["others"] = about_others.scored(score)
             own = score.of_each_by_the_others()
             given = target.spec.detect.threshold if method == "neighbour" else None
             if given is not None:
@@ -314,18 +317,25 @@ class PromptVectors:
         general = _general().items()
         return [prompt for prompt, words in general if words not in listed and prompt not in named]
 
-    def _scored(self, prompts: Sequence[str], score: PieceScore) -> Negatives:
-        """Prompts by their best piece, as the detector takes them."""
-        general = _general()
-        cut = ((p, _pieces(p) if p in general else pieces_of(p)) for p in prompts)
-        pieces = [(prompt, own) for prompt, own in cut if own]
-        if not pieces:
-            return Negatives((), np.zeros(0, np.float32))
-        scores = score([piece for _, own in pieces for piece in own])
-        starts = np.cumsum([0, *(len(own) for _, own in pieces[:-1])])
-        return Negatives([prompt for prompt, _ in pieces], np.maximum.reduceat(scores, starts))
-
     def _rows(self, pieces: Sequence[str], *, once: bool = True) -> Vectors:
         wanted = list(dict.fromkeys(pieces)) if once else pieces
         rows: Vectors = self._matrix[[self._row[piece] for piece in wanted]]
         return rows
+
+
+class _Cut:
+    """Prompts in pieces, as the detector takes them; those that have any."""
+
+    def __init__(self, prompts: Sequence[str]) -> None:
+        general = _general()
+        cut = ((p, _pieces(p) if p in general else pieces_of(p)) for p in prompts)
+        pieces = [(prompt, own) for prompt, own in cut if own]
+        self._prompts = [prompt for prompt, _ in pieces]
+        self._pieces = [piece for _, own in pieces for piece in own]
+        self._starts = np.cumsum([0, *(len(own) for _, own in pieces[:-1])])
+
+    def scored(self, score: PieceScore) -> Negatives:
+        """Each by its best piece."""
+        if not self._prompts:
+            return Negatives((), np.zeros(0, np.float32))
+        return Negatives(self._prompts, np.maximum.reduceat(score(self._pieces), self._starts))

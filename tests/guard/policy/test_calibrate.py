@@ -93,6 +93,24 @@ def test_the_threshold_has_a_floor_and_a_cap() -> None:
     assert capped.capped
 
 
+@given(
+    st.lists(st.sampled_from([0.12344, 0.12345, 0.12346, 0.6, 0.9, -1.0]), max_size=20),
+    st.lists(COSINES, min_size=1, max_size=20),
+)
+def test_the_closest_are_those_that_come_first_of_all(
+    near: list[float], general: list[float]
+) -> None:
+    made = of(near, general, 0.8, 0.01)
+    every = [
+        (-round(float(score), 4), kind, prompt)
+        for kind, own in negatives(near, general).items()
+        for prompt, score in zip(own.prompts, own.scores, strict=True)
+    ]
+    found = [(-each.score, each.kind, each.prompt) for each in made.closest]
+    assert found == sorted(every)[: len(found)]
+    assert len(found) >= min(CLOSEST, len(every))
+
+
 def test_the_closest_negatives_are_named_and_all_that_would_be_taken() -> None:
     made = of([0.3, 0.99, 0.98], [0.1] * 20 + [0.97, 0.96, 0.955, 0.951], 0.5, 0.01)
     assert [each.score for each in made.closest[:3]] == [0.99, 0.98, 0.97]
