@@ -81,6 +81,7 @@ class ActivePolicy:
         self.detector = Detector(bundle, encoder)
         self.statements = StatementMatcher(bundle, encoder)
         self.targets = {t.id: t for t in bundle.targets if t.id != CANARY_TARGET}
+        self._always = {t.id: t for t in self.targets.values() if t.holds_always}
         self.index = {target.id: index for index, target in enumerate(bundle.targets)}
         self._cues = PhraseSearch([cue.text for cue in bundle.phrases.cues()])
         self._cue_targets = [cue.target for cue in bundle.phrases.cues()]
@@ -123,8 +124,8 @@ class ActivePolicy:
         """Targets in force in every answer, those in ``skip`` and the expired excepted."""
         return [
             target
-            for target in self.targets.values()
-            if target.holds_always and target.id not in skip and not expired(target)
+            for target in self._always.values()
+            if target.id not in skip and not expired(target)
         ]
 
     def to_watch(self, skip: Collection[str]) -> bool:
@@ -153,9 +154,9 @@ class ActivePolicy:
         """What the engine must hold for a request; ``skip`` does not bind the caller."""
         return GuardPlan(
             bundle=self.bundle.digest,
-            targets=tuple(t for t in active.targets if not self.targets[t].holds_always),
+            targets=tuple(target for target in active.targets if target not in self._always),
             said=active.said,
-            exempt=tuple(t.id for t in self.targets.values() if t.holds_always and t.id in skip),
+            exempt=tuple(target for target in self._always if target in skip) if skip else (),
         )
 
     def _said(self, targets: set[int], turns: Iterable[str]) -> tuple[int, ...]:
@@ -178,8 +179,8 @@ class ActivePolicy:
         if found is not None:
             self._sets.move_to_end(key)
             return found
-        always = tuple(target for target in ids if self.targets[target].holds_always)
-        own = [target for target in ids if not self.targets[target].holds_always]
+        always = tuple(target for target in ids if target in self._always)
+        own = [target for target in ids if target not in self._always]
         beside = await self._always_set(always) if own or key[1] else None
         free = frozenset(self._cues.phrases[cue] for cue in key[1])
         made = await self._build(key, own if beside else ids, beside=beside, free=free)
