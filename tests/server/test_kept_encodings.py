@@ -9,11 +9,14 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from server import kept_encodings as module
+from server.app import create_app
 from server.kept_encodings import kept_encodings
+from server.settings import load_settings
 
 
 class Counting:
@@ -139,3 +142,25 @@ def test_no_text_is_in_the_file(tmp_path: Path) -> None:
     (file,) = tmp_path.iterdir()
     assert b"Mirelle" not in file.read_bytes()
     assert file.stat().st_mode & 0o027 == 0
+
+
+def test_a_proxy_that_starts_again_encodes_nothing_and_serves_the_same_bundle(
+    tmp_path: Path,
+) -> None:
+    examples = ["Who wrote the Harbor novels?", "Where does Mirelle Quay live?"]
+    target = {
+        "id": "harbor", "title": "Novels", "reason": "copyright", "owner": "a@example.com",
+        "respond": "refuse", "detect": {"examples": examples},
+    }  # fmt: skip
+    (tmp_path / "policy.yaml").write_text(yaml.safe_dump({"version": 1, "targets": [target]}))
+    settings = load_settings(
+        policies=tmp_path / "policy.yaml", bundles=tmp_path / "bundles", key="k" * 40,
+        upstream="http://127.0.0.1:9",
+    )  # fmt: skip
+    first, again = Counting(), Counting()
+    create_app(settings, encoder=first)
+    bundles = sorted(each.name for each in (tmp_path / "bundles").iterdir())
+    assert set(examples) <= set(first.asked)
+    create_app(settings, encoder=again)
+    assert [text for text in again.asked if text not in PROBES] == []
+    assert sorted(each.name for each in (tmp_path / "bundles").iterdir()) == bundles
