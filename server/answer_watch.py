@@ -154,18 +154,20 @@ class _Growing:
 
     Attributes:
         looked: how much of it was looked at.
+        recent: where of that begins what still counts: well before what was looked at last.
         before: the sentence before that.
     """
 
     signs: SignReading
     text: str = ""
     looked: int = 0
+    recent: int = 0
     before: str = ""
 
     @property
     def seen(self) -> str:
         """What was looked at, as far as it is recent."""
-        return self.text[max(0, self.looked - RECENT) : self.looked]
+        return self.text[self.recent : self.looked]
 
     def complete(self, *, ended: bool) -> list[str]:
         """The sentences that have come to their end, each with the one before it."""
@@ -178,7 +180,9 @@ class _Growing:
             sentence = rest[span.start : span.end]
             passages.append(self.before + sentence)
             self.before = sentence
-        self.looked += spans[-1].end if spans else 0
+        if spans:
+            self.recent = max(0, self.looked - RECENT)
+            self.looked += spans[-1].end
         return passages
 
 

@@ -160,6 +160,13 @@ async def test_what_one_channel_leaves_unfinished_does_not_keep_the_others(proxy
     assert streamed_text(answer) == ""
 
 
+async def test_a_long_answer_in_one_piece_is_looked_at_whole(proxy: Proxy) -> None:
+    proxy.engine.pieces = [TELLS + " Tides come and go." * 400]
+    answer = await proxy.chat(UNSEEN, stream=True)
+    assert streamed_text(answer) == ""
+    assert events(answer)[-1]["choices"][0]["finish_reason"] == "content_filter"
+
+
 async def test_each_choice_ends_by_itself_and_usage_is_still_told(proxy: Proxy) -> None:
     proxy.engine.pieces = SENTENCES
     answer = await proxy.chat(UNSEEN, stream=True, n=2, stream_options={"include_usage": True})
