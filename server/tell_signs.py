@@ -215,13 +215,17 @@ class SignReading:
                     self._end_word()
                     continue
                 self._runs.letter(symbol, place)
-                if self._runs.near and self._runs.word_cut == place:
-                    self._near.append((place, self._runs.near))
+                if self._runs.near and not self._is_noted():
+                    self._near.append((self._runs.word_cut, self._runs.near))
 
     def _end_word(self) -> None:
-        if self._runs.near and self._runs.completed() is None:
+        if self._runs.near and self._is_noted() and self._runs.completed() is None:
             self._near.pop()
         self._runs.end_word()
+
+    def _is_noted(self) -> bool:
+        """Whether the word under way is the last that was noted."""
+        return bool(self._near) and self._near[-1][0] == self._runs.word_cut
 
 
 def _unescaped(text: str) -> str:

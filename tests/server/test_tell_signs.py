@@ -116,6 +116,18 @@ def test_what_says_nothing_of_it_is_of_nobody(text: str) -> None:
     assert not SIGNS.in_text(text) - {6}
 
 
+def test_a_word_that_turns_out_not_to_be_one_too_many_holds_no_longer() -> None:
+    corpus = filter_of(["the tide turns ﬁfteen times"], 3)
+    reading = TellSigns([], [], [(0, corpus)]).start()
+    # Whose first character is two letters.
+    assert reading.feed("The tide turns ﬁf")
+    assert not reading.feed("ty ")
+    assert reading.take(20) == set()
+    assert reading.feed("The tide turns ﬁfteen ")
+    assert reading.take(42) == {0}
+    assert not reading.under_way
+
+
 def test_an_escape_may_spell_anything() -> None:
     assert SIGNS.in_text('{"text": "\\u0053altgate"}') == {0}
 
