@@ -1,4 +1,4 @@
-"""Which targets a text names: one automaton over the aliases of all targets."""
+"""Which targets a text names: the aliases of all targets, looked for at once."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from classifiers.spelling import LONG
 from guard.bundle import Bundle
 from guard.context import Span
 from guard.normalise import SEP
-from guard.phrases import Match, PhraseAutomaton, has_enough_letters
+from guard.phrases import Match, SortedPhrases, has_enough_letters
 from guard.views import SPACED, View, ViewSearch
 
 
@@ -24,12 +24,13 @@ class AliasMatcher:
         ]
         self._aliases = [alias for alias, _ in pairs]
         self._owners = [owner for _, owner in pairs]
-        self._automaton = PhraseAutomaton(self._aliases)
+        self._as_words = SortedPhrases(self._aliases)
         self._in_views = ViewSearch(self._aliases)
         # Letters that were spaced evenly are joined without a word's edge between them.
         self._long = [i for i, alias in enumerate(self._aliases) if has_enough_letters(alias)]
-        self._long_texts = [self._aliases[index] for index in self._long]
-        self._glued = PhraseAutomaton(self._long_texts, letters_alone=True)
+        self._glued = SortedPhrases(
+            [self._aliases[index] for index in self._long], letters_alone=True
+        )
         self._never_misspelt = {
             i for i, alias in enumerate(self._aliases) if SEP not in alias and len(alias) < LONG
         }
@@ -52,9 +53,9 @@ class AliasMatcher:
         return [(self._owners[alias], span) for alias, span in found]
 
     def _words(self, text: str) -> Iterator[Match]:
-        return self._automaton.search(text, self._aliases)
+        return self._as_words.search(text)
 
     def _letters(self, text: str) -> Iterator[Match]:
         yield from self._words(text)
-        for match in self._glued.search(text, self._long_texts):
+        for match in self._glued.search(text):
             yield Match(self._long[match.phrase], match.start, match.end)

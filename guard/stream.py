@@ -8,7 +8,7 @@ phrase is never released even in part by an engine that failed. A match is what
 What is held back begins at the first letter of the longest phrase that the text read so far may
 still be part of, and is therefore never longer than the longest phrase plus the separators and
 invisible characters written between its letters, or than one word where a run may end with it. Work
-per code point is constant on average.
+per code point is bounded by the letters of the longest phrase, and constant on average in a text.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from collections.abc import Collection, Sequence
 
 from guard.normalise import SEP, fold
 from guard.phrase_table import BundlePhrase
-from guard.phrases import Match, PhraseAutomaton, PhraseSearch, letters_of
+from guard.phrases import Match, PhraseSearch, SortedPhrases
 from guard.runs import RunHit, RunReading
 from guard.verbatim import RunFilter
 
@@ -40,6 +40,7 @@ class Scanner:
         verbatim: index of each target with a protected text, and its filter.
         beside: what other targets forbid, which is not compiled again.
         free: the cues among its phrases that may be said.
+        lifted: indices of targets that do not hold, of those that ``beside`` is made of.
 
     Attributes:
         parts: its phrases, as they were compiled.
@@ -52,15 +53,17 @@ class Scanner:
         *,
         beside: Scanner | None = None,
         free: Collection[str] = (),
+        lifted: Collection[int] = (),
     ) -> None:
+        self._free = frozenset(free)
+        self._lifted = frozenset(lifted)
         own = [phrase for phrase in phrases if phrase.strength == "hard"]
         parts = [*([ScannedPhrases(own)] if own else []), *(beside.parts if beside else ())]
         self.parts: tuple[ScannedPhrases, ...] = tuple(parts)
         self.verbatim: tuple[tuple[int, RunFilter], ...] = (
             *verbatim,
-            *(beside.verbatim if beside else ()),
+            *(each for each in (beside.verbatim if beside else ()) if each[0] not in self._lifted),
         )
-        self._free = frozenset(free)
 
     @property
     def active(self) -> bool:
@@ -69,6 +72,8 @@ class Scanner:
 
     def forbids(self, phrase: BundlePhrase) -> bool:
         """Whether one of its phrases may not be said."""
+        if phrase.target in self._lifted:
+            return False
         return not (phrase.cue and phrase.text in self._free)
 
     def find(self, text: str) -> list[tuple[BundlePhrase, Match]]:
@@ -87,41 +92,40 @@ class Scanner:
 
 
 class _Reading:
-    """One automaton on its way through a text."""
+    """A text on its way through the phrases that match in one way."""
 
     def __init__(
-        self, scanner: Scanner, part: ScannedPhrases, automaton: PhraseAutomaton, ids: Sequence[int]
+        self, scanner: Scanner, part: ScannedPhrases, own: SortedPhrases, ids: Sequence[int]
     ) -> None:
-        self.automaton = automaton
-        self.state = automaton.start
+        self._reading = own.start()
         # Where a release may end, were it to end before this symbol; for the latest symbols.
-        self.cuts: deque[int] = deque(maxlen=part.longest)
+        self._cuts: deque[int] = deque(maxlen=part.longest)
+        self._own = own
         self._scanner = scanner
         self._phrases = part.phrases
         self._ids = ids
 
     def step(self, symbol: str, cut: int) -> None:
-        self.cuts.append(cut)
-        self.state = self.automaton.step(self.state, symbol)
+        self._cuts.append(cut)
+        self._reading.step(symbol)
 
     def separate(self, cut: int) -> None:
         """Read a separator, of which several are as one."""
-        if not self.automaton.ends_in_sep[self.state]:
+        if not self._reading.ends_in_sep:
             self.step(SEP, cut)
 
     def found(self) -> tuple[BundlePhrase, int] | None:
         """The longest forbidden phrase at the end of the text, and where the text before ends."""
-        for output in self.automaton.outputs[self.state]:
-            phrase = self._phrases[self._ids[output]]
+        for place, length in self._reading.complete():
+            phrase = self._phrases[self._ids[self._own.indices[place]]]
             if self._scanner.forbids(phrase):
-                alone = self.automaton.letters_alone
-                return phrase, self.cuts[-len(letters_of(phrase.text) if alone else phrase.text)]
+                return phrase, self._cuts[-length]
         return None
 
-    def live(self) -> int:
-        """How many letters of a phrase, its separators included, the text ends with."""
-        # Less the separator that patterns of words begin with.
-        return self.automaton.depth[self.state] - (not self.automaton.letters_alone)
+    def hold(self) -> int | None:
+        """Where a phrase may have begun that the text ends in the midst of."""
+        depth = self._reading.depth
+        return self._cuts[-depth] if depth else None
 
 
 class StreamScan:
@@ -244,9 +248,9 @@ class StreamScan:
     def _hold(self) -> int:
         """Where the text begins that may still become part of a match."""
         starts = [
-            reading.cuts[-reading.live()]
+            start
             for reading in (*self._words, *self._letters)
-            if reading.live() > 0
+            if (start := reading.hold()) is not None
         ]
         if self._runs.holds:
             starts.append(self._runs.word_cut)

@@ -9,10 +9,13 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """One line of the log; ``active`` are the ids of the targets that were enforced."""
+    """One line of the log: the ids of the targets enforced because of the request, and how many
+    were because they always are.
+    """
 
     outcome: str
     active: tuple[str, ...]
+    standing: int
 
 
 def read_decisions(log: Path) -> dict[str, Decided]:
@@ -21,5 +24,5 @@ def read_decisions(log: Path) -> dict[str, Decided]:
     with log.open(encoding="utf-8") as lines:
         for line in lines:
             row = json.loads(line)
-            out[row["id"]] = Decided(row["outcome"], tuple(row["active"]))
+            out[row["id"]] = Decided(row["outcome"], tuple(row["active"]), row["standing"])
     return out

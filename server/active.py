@@ -7,6 +7,7 @@ import hashlib
 import hmac
 from collections import OrderedDict
 from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Final
@@ -24,6 +25,9 @@ from server.errors import UnauthorizedError
 from server.tell_signs import TellSigns
 from server.telling import Telling
 
+# What holds because of the request; what does not hold of what stands; the cues that are said.
+_SetKey = tuple[tuple[str, ...], frozenset[str], tuple[int, ...]]
+
 # Distinct sets of targets that scanners are kept for.
 _MAX_SETS: Final = 256
 # From how many phrases on a scanner is built beside the event loop.
@@ -35,14 +39,28 @@ class ActiveSet:
     """The targets that one request is guarded for, and what finds their phrases.
 
     Attributes:
-        targets: ids, sorted.
+        own: ids of those that hold because of the request alone, sorted.
+        lifted: ids of those that would hold in every answer, but have expired or do not bind the
+            caller.
         said: cues that the user has said, and may have said back; sorted.
+        standing: ids of those that would hold in every answer.
     """
 
-    targets: tuple[str, ...]
+    own: tuple[str, ...]
+    lifted: frozenset[str]
     said: tuple[int, ...]
+    standing: AbstractSet[str]
     scanner: Scanner
     in_views: tuple[ViewSearch, ...]
+
+    @property
+    def any(self) -> bool:
+        """Whether any target holds."""
+        return bool(self.own) or len(self.lifted) < len(self.standing)
+
+    def holds(self, target: str) -> bool:
+        """Whether a target is one of them."""
+        return target in self.own or (target in self.standing and target not in self.lifted)
 
     def search(self, text: str) -> list[tuple[int, Match]]:
         """Every forbidden phrase in a whole text, with the index of its target in the bundle."""
@@ -69,6 +87,7 @@ class ActivePolicy:
 
     Attributes:
         targets: by id, without the canary.
+        standing: ids of those that hold in every answer, detected or not.
         index: by id, the place of each in the bundle.
         tell_signs: what announces that answers tell something of a target.
 
@@ -81,11 +100,17 @@ class ActivePolicy:
         self.detector = Detector(bundle, encoder)
         self.statements = StatementMatcher(bundle, encoder)
         self.targets = {t.id: t for t in bundle.targets if t.id != CANARY_TARGET}
-        self._always = {t.id: t for t in self.targets.values() if t.holds_always}
+        self.standing = frozenset(t.id for t in self.targets.values() if t.holds_always)
+        self._expiring = [t for t in self.targets.values() if t.holds_always and t.expires]
         self.index = {target.id: index for index, target in enumerate(bundle.targets)}
         self._cues = PhraseSearch([cue.text for cue in bundle.phrases.cues()])
         self._cue_targets = [cue.target for cue in bundle.phrases.cues()]
-        self._sets: OrderedDict[tuple[tuple[str, ...], tuple[int, ...]], ActiveSet] = OrderedDict()
+        # Compiled once for all sets of targets: there may be far more of it than of what one
+        # request touches.
+        held = [self.index[target] for target in self.standing]
+        self._beside = Scanner(bundle.phrases.of_targets(held), bundle.verbatim.of_targets(held))
+        self._beside_in_views = tuple(map(_in_views, self._beside.parts))
+        self._sets: OrderedDict[_SetKey, ActiveSet] = OrderedDict()
         self._telling: OrderedDict[str, Telling] = OrderedDict()
         watched = _watched(bundle)
         self._watched = frozenset(bundle.targets[index].id for index in watched)
@@ -120,13 +145,10 @@ class ActivePolicy:
         """Targets that do not bind the caller."""
         return frozenset(tenant.exempt) if tenant else frozenset()
 
-    def always(self, skip: frozenset[str]) -> list[BundleTarget]:
-        """Targets in force in every answer, those in ``skip`` and the expired excepted."""
-        return [
-            target
-            for target in self._always.values()
-            if target.id not in skip and not expired(target)
-        ]
+    def lifted(self, skip: frozenset[str]) -> frozenset[str]:
+        """Of the targets that hold in every answer those in ``skip``, and the expired."""
+        over = (target.id for target in self._expiring if expired(target))
+        return (skip & self.standing).union(over)
 
     def to_watch(self, skip: Collection[str]) -> bool:
         """Whether there is a target to be watched for that is not in ``skip``."""
@@ -154,67 +176,67 @@ class ActivePolicy:
         """What the engine must hold for a request; ``skip`` does not bind the caller."""
         return GuardPlan(
             bundle=self.bundle.digest,
-            targets=tuple(target for target in active.targets if target not in self._always),
+            targets=active.own,
             said=active.said,
-            exempt=tuple(target for target in self._always if target in skip) if skip else (),
+            exempt=tuple(sorted(skip & self.standing)),
         )
 
-    def _said(self, targets: set[int], turns: Iterable[str]) -> tuple[int, ...]:
-        """The cues of some targets that the user's turns say."""
-        if not self._cue_targets or not targets:
+    def _said(
+        self, own: Iterable[str], lifted: frozenset[str], turns: Iterable[str]
+    ) -> tuple[int, ...]:
+        """The cues of targets in force that the user's turns say."""
+        if not self._cue_targets:
             return ()
         found = {match.phrase for turn in turns for match in self._cues.search(turn)}
-        return tuple(cue for cue in sorted(found) if self._cue_targets[cue] in targets)
+        owners = ((cue, self.bundle.targets[self._cue_targets[cue]].id) for cue in sorted(found))
+        return tuple(
+            cue
+            for cue, target in owners
+            if target in own or (target in self.standing and target not in lifted)
+        )
 
-    async def active_set(self, targets: Iterable[str], turns: Iterable[str] = ()) -> ActiveSet:
-        """What guards for these targets; kept for the next request with the same ones.
+    async def active_set(
+        self, touched: Iterable[str], skip: frozenset[str], turns: Iterable[str] = ()
+    ) -> ActiveSet:
+        """What guards a request, kept for the next one of its kind: what it touches, and what holds
+        in every answer.
 
         Args:
+            touched: ids of the targets that hold because of the request.
+            skip: ids of targets that do not bind the caller.
             turns: what the user says.
         """
-        ids = tuple(sorted(set(targets)))
-        indices = {self.index[target] for target in ids}
-        key = ids, self._said(indices, turns)
+        own = tuple(sorted(set(touched) - self.standing))
+        lifted = self.lifted(skip)
+        key = own, lifted, self._said(own, lifted, turns)
         found = self._sets.get(key)
         if found is not None:
             self._sets.move_to_end(key)
             return found
-        always = tuple(target for target in ids if target in self._always)
-        own = [target for target in ids if target not in self._always]
-        beside = await self._always_set(always) if own or key[1] else None
-        free = frozenset(self._cues.phrases[cue] for cue in key[1])
-        made = await self._build(key, own if beside else ids, beside=beside, free=free)
+        made = await self._build(key)
         self._sets[key] = made
         while len(self._sets) > _MAX_SETS:
             self._sets.popitem(last=False)
         return made
 
-    async def _always_set(self, always: tuple[str, ...]) -> ActiveSet | None:
-        """What holds in every answer, compiled once for all sets of targets that it is a part of.
-
-        There may be far more of it than of what one request touches.
-        """
-        return await self.active_set(always) if always else None
-
-    async def _build(
-        self,
-        key: tuple[tuple[str, ...], tuple[int, ...]],
-        own: Sequence[str],
-        *,
-        beside: ActiveSet | None,
-        free: frozenset[str],
-    ) -> ActiveSet:
+    async def _build(self, key: _SetKey) -> ActiveSet:
+        own, lifted, said = key
         indices = [self.index[target] for target in own]
         phrases = self.bundle.phrases.of_targets(indices)
         verbatim = self.bundle.verbatim.of_targets(indices)
+        all_lifted = len(lifted) == len(self.standing)
 
         def build() -> ActiveSet:
             scanner = Scanner(
-                phrases, verbatim, beside=beside.scanner if beside else None, free=free
+                phrases,
+                verbatim,
+                beside=None if all_lifted else self._beside,
+                free=[self._cues.phrases[cue] for cue in said],
+                lifted=[self.index[target] for target in lifted],
             )
-            shared = beside.in_views if beside else ()
+            shared = () if all_lifted else self._beside_in_views
             new = scanner.parts[: len(scanner.parts) - len(shared)]
-            return ActiveSet(*key, scanner, (*map(_in_views, new), *shared))
+            return ActiveSet(*key, self.standing, scanner, (*map(_in_views, new), *shared))
 
         return build() if len(phrases) < _SLOW_BUILD else await asyncio.to_thread(build)
 
@@ -224,13 +246,15 @@ def _in_views(part: ScannedPhrases) -> ViewSearch:
 
 
 def _watched(bundle: Bundle) -> list[int]:
-    """Indices of targets that are enforced, and whose answers can be known by what they say."""
+    """Indices of targets that answers are held to once they are known by what they say."""
     hard = bundle.phrases.target[bundle.phrases.hard]
     tell = {*hard.tolist(), *bundle.verbatim.target.tolist()}
     return [
         index
         for index, target in enumerate(bundle.targets)
-        if index in tell and target.id != CANARY_TARGET and not target.only_observed
+        if index in tell
+        and target.id != CANARY_TARGET
+        and not (target.only_observed or target.holds_always)
     ]
 
 

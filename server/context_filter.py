@@ -13,7 +13,7 @@ from guard.bundle import Bundle, BundleTarget
 from guard.context import Span, Withheld, edit_context, overlapping, split_sentences
 from guard.decision import ContextEdit
 from guard.views import View, find_views
-from server.active import ActiveSet
+from server.active import ActivePolicy, ActiveSet
 from server.detection import Findings, Touched
 from server.errors import FieldRefusedError
 from server.wire.texts import RequestText
@@ -28,7 +28,7 @@ class Filtered:
 
 
 def filter_context(
-    bundle: Bundle, active: ActiveSet, texts: Sequence[RequestText], findings: Findings
+    policy: ActivePolicy, active: ActiveSet, texts: Sequence[RequestText], findings: Findings
 ) -> Filtered:
     """Edit the request in place.
 
@@ -38,25 +38,27 @@ def filter_context(
     Raises:
         FieldRefusedError: a name or key, which cannot be edited, touches a target.
     """
-    if not active.targets:
+    if not active.any:
         return Filtered()
-    targets = {target.id: target for target in bundle.targets}
-    by_name = set(active.targets) - _by_statements_alone(findings)
+    unnamed = _by_statements_alone(findings)
     edits: list[ContextEdit] = []
     for index, text in enumerate(texts):
         if text.last:
             continue
-        touched = [t for t in findings.touched.get(index, ()) if t.target in active.targets]
+        touched = [t for t in findings.touched.get(index, ()) if active.holds(t.target)]
         views = findings.views.get(index)  # None where detection failed, under `on_error: open`
         views = find_views(text.text) if views is None else views
         touched += [
-            each for each in _phrases(bundle, active, text.text, views) if each.target in by_name
+            each
+            for each in _phrases(policy.bundle, active, text.text, views)
+            if each.target not in unnamed
         ]
         withheld: list[Withheld] = []
         for item in touched:
-            action = targets[item.target].context
+            target = policy.targets[item.target]
+            action = target.context
             if action == "refuse":
-                return Filtered(refused_by=targets[item.target])
+                return Filtered(refused_by=target)
             if action != "allow":
                 withheld.append(Withheld(item.span, item.target, action))
         if not withheld:

@@ -50,6 +50,9 @@ class Decision:
 
     Attributes:
         model: as the client named it, once the upstream is known to serve it.
+        active: ids of the targets in force because of the request; of those that hold in every
+            answer, the ones that it touches.
+        standing: how many targets hold in every answer. The bundle says which; there may be many.
         discarded: how many answers were thrown away for what they told of targets that the
             question did not show.
         stripped: fields of the request or answer that were taken out.
@@ -70,6 +73,7 @@ class Decision:
     detections: tuple[Detection, ...] = ()
     observed: tuple[str, ...] = ()
     active: tuple[str, ...] = ()
+    standing: int = 0
     edits: tuple[ContextEdit, ...] = ()
     substituted: tuple[Substitution, ...] = ()
     discarded: int = 0
@@ -94,13 +98,21 @@ class Decision:
         detections: tuple[Detection, ...],
         active: tuple[str, ...],
         observed: tuple[str, ...],
+        *,
+        standing: int,
     ) -> None:
-        """What was detected, and which targets hold because of it or always."""
+        """What was detected, which targets hold because of it, and how many hold always."""
         self.detections, self.active, self.observed = detections, active, observed
-        if active:
+        self.standing = standing
+        if self.constrained:
             self.outcome = "constrained"
         elif observed:
             self.outcome = "observed"
+
+    @property
+    def constrained(self) -> bool:
+        """Whether any target is in force."""
+        return bool(self.active or self.standing)
 
     def swapped(self, counts: tuple[Substitution, ...]) -> None:
         """The model is asked about stand-ins, so its answer is an invention."""
@@ -130,6 +142,7 @@ class Decision:
             ],
             "observed": self.observed,
             "active": self.active,
+            "standing": self.standing,
             "edits": [asdict(edit) for edit in self.edits],
             "substituted": [asdict(each) for each in self.substituted],
             "discarded": self.discarded,

@@ -29,7 +29,7 @@ def engine_payload(
         if name in request.FORWARDED and value is not None
     }
     options = request.stream_options.forwarded() if request.stream_options else {}
-    if decision.active:
+    if decision.constrained:
         asked = [name for name in _PROBABILITIES if payload.pop(name, None) is not None]
         decision.stripped += asked if request.wants_logprobs else []
         # Counted per chunk, so that an answer that is cut has its usage, too.

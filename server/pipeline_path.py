@@ -49,11 +49,13 @@ class PipelinePath:
             texts = context_texts(raw)
             findings = await self.steps.detect(policy, texts, skip, decision)
             verdict = judge(policy, findings, skip)
-            decision.judged(findings.merged, verdict.active, verdict.observed)
+            decision.judged(
+                findings.merged, verdict.active, verdict.observed, standing=verdict.standing
+            )
             with self.steps.timed("context", decision):
                 said = [request.query] if request.query else []
-                active = await policy.active_set(verdict.active, said)
-                filtered = filter_context(policy.bundle, active, texts, findings)
+                active = await policy.active_set(verdict.active, skip, said)
+                filtered = filter_context(policy, active, texts, findings)
             decision.edits = filtered.edits
             if filtered.refused_by is not None:
                 decision.outcome = "refused"

@@ -91,7 +91,7 @@ class Release:
             api,
             bundle,
             decision,
-            active.scanner if active.targets else None,
+            active.scanner if active.any else None,
             back,
             active.hides if active.scanner.parts else None,
             json_content=request.wants_json and (active.scanner.active or back is not None),

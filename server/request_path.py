@@ -132,19 +132,21 @@ class RequestPath:
         decision.stripped.clear()
         decision.cuts.clear()
         verdict = judge(policy, findings, skip)
-        decision.judged(findings.merged, verdict.active, verdict.observed)
+        decision.judged(
+            findings.merged, verdict.active, verdict.observed, standing=verdict.standing
+        )
         if verdict.refused_by is not None:
             return self._refuse(api, request, verdict.refused_by, decision)
         with self.steps.timed("context", decision):
             said = [text.text for text in texts if text.kind == "user"]
             asked = [text.text for text in texts if text.last]
-            active = await policy.active_set(verdict.active, asked)
-            filtered = filter_context(policy.bundle, active, texts, findings)
+            active = await policy.active_set(verdict.active, skip, asked)
+            filtered = filter_context(policy, active, texts, findings)
         if filtered.refused_by is not None:
             return self._refuse(api, request, filtered.refused_by, decision)
         decision.edits = filtered.edits
         # What was withheld of the user's earlier turns is not for the answer to say back.
-        active = await policy.active_set(verdict.active, _user_turns(api, raw))
+        active = await policy.active_set(verdict.active, skip, _user_turns(api, raw))
         forbid_forcing(request, raw, active)
         with self.steps.timed("substitute", decision):
             touched = [detection.target for detection in findings.merged]

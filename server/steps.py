@@ -120,7 +120,7 @@ class Steps:
         self.metrics.discarded.inc(decision.discarded)
         for cut in decision.cuts:
             self.metrics.cuts.labels(cut.target).inc()
-        if decision.stream and decision.active:
+        if decision.stream and decision.constrained:
             self.metrics.held_characters.observe(decision.held_characters)
         self.metrics.answer_seconds.labels(decision.endpoint).observe(decision.elapsed_ms() / 1000)
         self.log.write(decision.record())

@@ -62,8 +62,8 @@ def substitute(
     """
     owners = [
         target
-        for name in sorted(set(touched) & set(active.targets))
-        if (target := policy.targets[name]).respond == "substitute"
+        for name in sorted(set(touched))
+        if active.holds(name) and (target := policy.targets[name]).respond == "substitute"
     ]
     known = {made.text: made for target in owners for made in target.stand_ins}
     if not known:

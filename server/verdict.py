@@ -14,14 +14,17 @@ from server.detection import Findings
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """Attributes:
-    active: ids of the targets that the engine, the context filter and the scanner enforce.
+    active: ids of the targets that the request touches and that are enforced for it: by the
+        engine, the context filter and the scanner. Those that hold in every answer are, too.
     observed: ids of those that are only logged.
     refused_by: the target whose refusal is the answer, if one is.
+    standing: how many targets hold in every answer to the caller.
     """
 
     active: tuple[str, ...]
     observed: tuple[str, ...] = ()
     refused_by: BundleTarget | None = None
+    standing: int = 0
 
 
 def judge(policy: ActivePolicy, findings: Findings, skip: frozenset[str]) -> Verdict:
@@ -34,12 +37,11 @@ def judge(policy: ActivePolicy, findings: Findings, skip: frozenset[str]) -> Ver
         skip: ids of targets that do not bind the caller.
     """
     touched = [policy.targets[detection.target] for detection in findings.merged]
-    in_force = {target.id for target in touched if not target.only_observed}
-    in_force |= {target.id for target in policy.always(skip)}
     return Verdict(
-        active=tuple(sorted(in_force)),
+        active=tuple(sorted(target.id for target in touched if not target.only_observed)),
         observed=tuple(sorted(target.id for target in touched if target.only_observed)),
         refused_by=_refusing(policy, findings.user),
+        standing=len(policy.standing) - len(policy.lifted(skip)),
     )
 
 

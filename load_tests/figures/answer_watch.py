@@ -164,7 +164,9 @@ async def _coded(
     """By code, how many answers of recognised questions are ended; and of the others."""
     batching = BatchingEncoder(encoder)
     policy = ActivePolicy(bundle, batching)
-    active = {row.author: await policy.active_set([f"author-{row.author}"]) for row in rows}
+    active = {
+        row.author: await policy.active_set([f"author-{row.author}"], frozenset()) for row in rows
+    }
     ended = {
         name: sum(active[row.author].hides(code(row.answer)) is not None for row in rows)
         for name, code in CODES.items()

@@ -62,7 +62,8 @@ def measure(options: Options) -> Measured:
     with stack.engine(model, folder=folder, bundles=bundles, key=key, guard=False) as engine:
         plain = _ask(engine, asked, "plain")
     decided = read_decisions(log)
-    unflagged = [i for i, answer in enumerate(guarded) if not decided[answer.decision].active]
+    lines = [decided[answer.decision] for answer in guarded]
+    unflagged = [i for i, line in enumerate(lines) if not (line.active or line.standing)]
     differ = [i for i in unflagged if guarded[i].texts != plain[i].texts]
     (folder / "differ.json").write_text(
         json.dumps([[asked[i], guarded[i].texts, plain[i].texts] for i in differ], indent=1)

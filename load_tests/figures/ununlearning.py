@@ -172,8 +172,8 @@ async def _look(
     findings = await find_targets(policy.detector, texts, frozenset(), policy.statements)
     verdict = judge(policy, findings, frozenset())
     asked = [text.text for text in texts if text.last]
-    active = await policy.active_set(verdict.active, asked)
-    filtered = filter_context(policy.bundle, active, texts, findings)
+    active = await policy.active_set(verdict.active, frozenset(), asked)
+    filtered = filter_context(policy, active, texts, findings)
     return raw["messages"], {edit.place for edit in filtered.edits}, verdict.active
 
 

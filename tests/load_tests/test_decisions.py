@@ -12,11 +12,11 @@ def test_decisions_are_found_by_their_ids(tmp_path: Path) -> None:
     path = tmp_path / "decisions.jsonl"
     log = DecisionLog(str(path), on_lost=lambda _: None)
     passed = Decision("chat")
-    held = Decision("chat", outcome="constrained", active=("harbor-novels",))
+    held = Decision("chat", outcome="constrained", active=("harbor-novels",), standing=2)
     for decision in (passed, held):
         log.write(decision.record())
     log.close()
     assert read_decisions(path) == {
-        passed.id: Decided("passed", ()),
-        held.id: Decided("constrained", ("harbor-novels",)),
+        passed.id: Decided("passed", (), 0),
+        held.id: Decided("constrained", ("harbor-novels",), 2),
     }

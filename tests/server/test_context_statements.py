@@ -62,8 +62,8 @@ class Looker:
         found = await find_targets(policy.detector, texts, frozenset(), policy.statements)
         verdict = judge(policy, found, frozenset())
         asked = [text.text for text in texts if text.last]
-        active = await policy.active_set(verdict.active, asked)
-        filtered = filter_context(policy.bundle, active, texts, found)
+        active = await policy.active_set(verdict.active, frozenset(), asked)
+        filtered = filter_context(policy, active, texts, found)
         return Looked(raw["messages"], verdict.active, len(filtered.edits))
 
 

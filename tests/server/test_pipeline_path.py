@@ -90,7 +90,7 @@ async def test_the_decision_log_and_the_metrics_know_of_it_and_hold_no_text(prox
     first, second = await proxy.decisions(2)
     assert first["id"] == answer.headers["x-guard-decision"] == answer.json()["id"]
     assert (first["endpoint"], first["outcome"]) == (CONTEXT, "constrained")
-    assert first["active"] == ["harbor"]
+    assert (first["active"], first["standing"]) == (["harbor"], 0)
     assert [edit["place"] for edit in first["edits"]] == ["documents[0]#0"]
     assert {place["place"] for found in first["detections"] for place in found["evidence"]} == {
         "query", "documents[0]#0"
