@@ -24,6 +24,8 @@ import unicodedata
 from functools import lru_cache
 from typing import Final
 
+from guard.folding import Folding
+
 SEP: Final = " "
 
 # Letters by category that render as nothing; the rest of Default_Ignorable_Code_Point is Cf or Mn.
@@ -77,6 +79,9 @@ def fold(char: str) -> str:
     return "".join(_fold_decomposed(c) for c in text)
 
 
+_FOLDED: Final = Folding(fold)
+
+
 def folded(text: str) -> tuple[str, list[int]]:
     """Normalised text with the source position of each of its characters.
 
@@ -100,7 +105,8 @@ def folded(text: str) -> tuple[str, list[int]]:
 
 def normalise(text: str) -> str:
     """Normalised text with separator runs folded to one space and none at the ends."""
-    return folded(text)[0].strip(SEP)
+    # What is left of white space are separators.
+    return SEP.join(text.translate(_FOLDED).split())
 
 
 def fold_bytes(data: bytes) -> str:

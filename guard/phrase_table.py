@@ -104,16 +104,26 @@ class PhraseTable:
         return np.concatenate([[0], np.cumsum(lengths + 1)])
 
     def _at(self, places: npt.NDArray[np.int64]) -> list[BundlePhrase]:
-        offset, lines = self._offset, self.lines
+        lines = self.lines
+        columns = (
+            self._offset[places],
+            self._offset[places + 1] - 1,
+            self.target[places],
+            self.hard[places],
+            self.slot[places] != self.target[places],
+            self.turn[places],
+        )
         return [
             BundlePhrase(
-                lines[offset[i] : offset[i + 1] - 1],
-                int(self.target[i]),
-                "hard" if self.hard[i] else "soft",
-                cue=bool(self.slot[i] != self.target[i]),
-                turn=int(self.turn[i]) if self.turn[i] >= 0 else None,
+                lines[begin:end],
+                target,
+                "hard" if hard else "soft",
+                cue,
+                turn if turn >= 0 else None,
             )
-            for i in places.tolist()
+            for begin, end, target, hard, cue, turn in zip(
+                *(column.tolist() for column in columns), strict=True
+            )
         ]
 
 

@@ -19,6 +19,7 @@ FIGURES = {
     "views-cost": "views_cost",
     "throughput": "throughput",
     "phrase-scale": "phrase_scale",
+    "standing-scale": "standing_scale",
     "gpu-step": "gpu_step",
     "verbatim": "verbatim",
     "meaning": "meaning",

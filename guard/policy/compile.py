@@ -316,6 +316,8 @@ def _with_stand_ins(
 
     Swapped back they would be the phrases themselves, and the answer would have to be cut.
     """
+    if not stand_ins:
+        return {}
     table = list(pairs(stand_ins))
     swap = Swap([(name, instead) for _, name, instead in table])
     free = f" {' | '.join(normalise(instead) for _, _, instead in table)} "

@@ -23,9 +23,9 @@ import numpy as np
 import numpy.typing as npt
 
 from guard.context import Span
+from guard.folding import Folding
 from guard.lexicon import is_word
 from guard.normalise import SEP, fold
-from guard.views.folding import Folding
 from guard.views.readable import reads_as_text, sentences_with
 from guard.views.view import Unit, View, codes_of
 

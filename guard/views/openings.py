@@ -8,9 +8,9 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from guard.folding import Folding
 from guard.normalise import fold
 from guard.phrases import ENOUGH_LETTERS, letters_of
-from guard.views.folding import Folding
 from guard.views.view import codes_of
 
 # Of a table; there may be some hundred of them, each for other targets.

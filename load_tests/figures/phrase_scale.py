@@ -56,7 +56,7 @@ def measure(options: Options) -> Measured:
     )
 
 
-def _names(count: int, seed: int) -> list[str]:
+def invented_names(count: int, seed: int) -> list[str]:
     """Invented first and last names, in normalised form."""
     draw = random.Random(seed)
     opens = ("", "b", "br", "d", "g", "k", "l", "m", "n", "r", "s", "st", "t", "v", "z", "sh")
@@ -90,7 +90,7 @@ def _measure_one(size: int, model: Path) -> dict[str, Any]:
     tokenizer = AutoTokenizer.from_pretrained(model)
     symbols = symbol_vocabulary(token_bytes(tokenizer, len(tokenizer)))
     device = torch.device("cpu")
-    names = _names(size, seed=1)
+    names = invented_names(size, seed=1)
     targets = [target(f"t{place}") for place in range(size // PER_TARGET)]
     phrases = [BundlePhrase(text, place // PER_TARGET, "hard") for place, text in enumerate(names)]
     root = Path(tempfile.mkdtemp(prefix="phrase-scale-"))
@@ -105,7 +105,9 @@ def _measure_one(size: int, model: Path) -> dict[str, Any]:
         map_s, _ = _timed(lambda: LoadedBundle(bundle, tokens, store=store))
 
         one_more = [*targets, target("new")]
-        new = [BundlePhrase(text, len(targets), "hard") for text in _names(PER_TARGET, seed=2)]
+        new = [
+            BundlePhrase(text, len(targets), "hard") for text in invented_names(PER_TARGET, seed=2)
+        ]
         second = write_bundle(root, targets=one_more, phrases=[*phrases, *new]).digest
         add_s, _ = _timed(
             lambda: LoadedBundle(load_engine_bundle(root, second), tokens, loaded, store)

@@ -33,6 +33,7 @@ def test_every_code_point_folds_to_what_folds_to_itself() -> None:
     for code in range(sys.maxunicode + 1):
         form = collapse(fold.__wrapped__(chr(code)))
         assert folded(form)[0] == form, f"U+{code:04X}"
+        assert normalise(f"a{chr(code)}a") == collapse(f"a{form}a"), f"U+{code:04X}"
 
 
 @given(TEXTS)
