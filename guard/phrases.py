@@ -77,6 +77,14 @@ class SortedPhrases:
         phrases: normalised, non-empty texts (see ``guard.normalise.normalise``). A match reports
             the index into this sequence; a duplicate reports each of its indices.
         letters_alone: match on letters alone rather than as words.
+
+    Attributes:
+        patterns: [n] the phrases as they are matched, sorted.
+        indices: [n] which of the phrases each is; of duplicates the first comes first.
+        heads: beginnings of a few letters, and the first pattern that begins with each.
+
+    Raises:
+        ValueError: a phrase is not normalised.
     """
 
     def __init__(self, phrases: Sequence[str], *, letters_alone: bool = False) -> None:
@@ -128,21 +136,21 @@ class SortedPhrases:
 
 
 class PhraseReading:
-    """One text on its way through an automaton, symbol by symbol.
+    """One text on its way through sorted phrases, symbol by symbol.
 
     Attributes:
         live: each place where a phrase may have begun, the earliest first: what was read since,
-            and the first of the automaton's patterns that begin with it.
+            and the first of the patterns that begin with it.
         ends_in_sep: whether a separator was read last; always False on letters alone.
     """
 
-    __slots__ = ("_automaton", "ends_in_sep", "live")
+    __slots__ = ("_own", "ends_in_sep", "live")
 
-    def __init__(self, automaton: SortedPhrases) -> None:
-        self._automaton = automaton
+    def __init__(self, own: SortedPhrases) -> None:
+        self._own = own
         self.live: list[tuple[str, int]] = []
         # A text starts as if a separator had just been read.
-        self.ends_in_sep = not automaton.letters_alone
+        self.ends_in_sep = not own.letters_alone
 
     @property
     def depth(self) -> int:
@@ -151,7 +159,7 @@ class PhraseReading:
 
     def step(self, symbol: str) -> None:
         """Read one more normalised character."""
-        own = self._automaton
+        own = self._own
         if symbol == SEP and (own.letters_alone or self.ends_in_sep):
             return
         live: list[tuple[str, int]] = []
@@ -179,7 +187,7 @@ class PhraseReading:
         Where they match as words, it is for the caller to check that the word ends, since only the
         caller knows what follows.
         """
-        patterns = self._automaton.patterns
+        patterns = self._own.patterns
         for said, place in self.live:
             while place < len(patterns) and patterns[place] == said:
                 yield place, len(said)
@@ -194,7 +202,7 @@ class PhraseSearch:
 
     Attributes:
         phrases: as given; matches report indices into it.
-        words, letters: the two automata; ``word_ids`` and ``letter_ids`` give the index in
+        words, letters: those of each way; ``word_ids`` and ``letter_ids`` give the index in
             ``phrases`` of each of theirs.
     """
 

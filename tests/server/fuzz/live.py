@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import json
 import logging
 import os
@@ -80,7 +81,9 @@ class Live:
     def __init__(self, proxy: Proxy, faults: _Faults) -> None:
         self.url = proxy.url
         self.engine = proxy.engine
-        self.client = httpx.Client(base_url=proxy.url, timeout=60, trust_env=False)
+        # The server closes a connection that was idle for five seconds.
+        limits = httpx.Limits(keepalive_expiry=2)
+        self.client = httpx.Client(base_url=proxy.url, timeout=60, trust_env=False, limits=limits)
         self._faults = faults
 
     def check(self, response: httpx.Response, *, allow: tuple[int, ...] = ()) -> None:
@@ -127,6 +130,8 @@ def _texts(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
 @contextlib.contextmanager
 def live(folder: Path, *, engine: FakeEngine | None = None, **settings: Any) -> Iterator[Live]:
     """The proxy, until the block ends."""
+    # What earlier tests left unfinished is reported as it is collected, and is no fault of this.
+    gc.collect()
     loop = asyncio.new_event_loop()
     started = threading.Event()
     ended = asyncio.Event()
