@@ -109,6 +109,35 @@ class SortedPhrases:
         """A reading of one text, from its beginning."""
         return PhraseReading(self)
 
+    def begun_at(self, symbols: str, place: int) -> Iterator[tuple[int, bool]]:
+        """The phrases that begin at a place of a normalised text, wherever words end.
+
+        Args:
+            symbols: letters alone, where the phrases match on these.
+
+        Returns:
+            The index of each that stands there whole, with True, the shortest first; then of each
+            that the text ends in the midst of, with False.
+        """
+        patterns, low = self.patterns, 0
+        for end in range(place + 1, len(symbols) + 1):
+            said = symbols[place:end]
+            if len(said) <= _HEAD:
+                found = self.heads.get(said)
+                if found is None:
+                    return
+                low = found
+            elif not patterns[low].startswith(said):
+                low = bisect_left(patterns, said, low)
+            while low < len(patterns) and patterns[low] == said:
+                yield self.indices[low], True
+                low += 1
+            if low == len(patterns) or not patterns[low].startswith(said):
+                return
+        while low < len(patterns) and patterns[low].startswith(symbols[place:]):
+            yield self.indices[low], False
+            low += 1
+
     def search(self, text: str) -> Iterator[Match]:
         """Every occurrence in a whole text, offsets in terms of ``text`` itself.
 

@@ -15,10 +15,8 @@ from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from typing import Final
 
-import numpy as np
-
 from guard.normalise import SEP, fold, folded
-from guard.phrases import ENOUGH_LETTERS, has_enough_letters, letters_of
+from guard.phrases import ENOUGH_LETTERS, SortedPhrases, has_enough_letters, letters_of
 from guard.runs import RunReading
 from guard.verbatim import RunFilter
 from guard.views import Openings
@@ -57,18 +55,15 @@ class TellSigns:
         self._phrases = phrases
         self._targets = targets
         self._openings = Openings(phrases, _BITS)
-        long: list[int] = []
+        # Of phrases with enough letters, which they are.
+        self._long: list[int] = []
         self._by_first_word: dict[str, list[int]] = {}
         for place, phrase in enumerate(phrases):
             if has_enough_letters(phrase):
-                long.append(place)
+                self._long.append(place)
             else:
                 self._by_first_word.setdefault(phrase.split(SEP, 1)[0], []).append(place)
-        # The phrases of each opening, one opening after the other.
-        openings = self._openings.opening_of
-        order = np.argsort(openings, kind="stable")
-        self._long = np.array(long, np.int64)[order]
-        self._starts = np.searchsorted(openings[order], np.arange(len(self._openings) + 1))
+        self._letters = SortedPhrases([phrases[place] for place in self._long], letters_alone=True)
 
     def start(self, skip: AbstractSet[int] = frozenset()) -> SignReading:
         """A reading of one text, from its beginning; some targets, by index, are of no matter."""
@@ -97,15 +92,15 @@ class TellSigns:
         letters = letters_of(symbols)
         found: set[int] = set()
         begun = len(letters)
-        for place, opening in self._openings.in_letters(letters):
-            for phrase in self._long[self._starts[opening] : self._starts[opening + 1]].tolist():
-                if self._targets[phrase] in skip:
+        for place in self._openings.in_letters(letters):
+            for phrase, whole in self._letters.begun_at(letters, place):
+                target = self._targets[self._long[phrase]]
+                if target in skip:
                     continue
-                own = letters_of(self._phrases[phrase])
-                if letters.startswith(own, place):
-                    found.add(self._targets[phrase])
-                elif len(letters) - place < len(own) and own.startswith(letters[place:]):
+                if not whole:
                     begun = min(begun, place)
+                    break
+                found.add(target)
         under_way = len(symbols)
         if begun < len(letters):
             under_way = [at for at, symbol in enumerate(symbols) if symbol != SEP][begun]

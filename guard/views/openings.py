@@ -30,9 +30,6 @@ class Openings:
     Args:
         phrases: normalised; those with fewer letters are left out.
         bits: of the table that is looked in first; the more phrases, the more.
-
-    Attributes:
-        opening_of: [n] int64, which opening each phrase has that was not left out, in their order.
     """
 
     def __init__(self, phrases: Iterable[str], bits: int = _BITS) -> None:
@@ -40,40 +37,34 @@ class Openings:
         opens = "".join(own[:ENOUGH_LETTERS] for own in letters if len(own) >= ENOUGH_LETTERS)
         # The first letters of all, one after the other: every sixth hash is of one of them.
         firsts = _hashes(codes_of(opens))[::ENOUGH_LETTERS]
-        self._opens, self.opening_of = np.unique(firsts, return_inverse=True)
+        self._opens = np.unique(firsts)
         self._shift = np.uint64(64 - bits)
         self._table = np.zeros(1 << bits, np.bool_)
         self._table[self._slots(self._opens)] = True
 
-    def __len__(self) -> int:
-        """How many openings there are."""
-        return len(self._opens)
-
     def any_in(self, text: str) -> bool:
         """Whether one of the phrases may begin in a text."""
-        return bool(len(self._found(_letters(text))[0]))
+        return bool(len(self._found(_letters(text))))
 
     def any_in_normalised(self, text: str) -> bool:
         """The same, of a text that was normalised."""
-        return bool(len(self._found(codes_of(letters_of(text)))[0]))
+        return bool(len(self._found(codes_of(letters_of(text)))))
 
-    def in_letters(self, letters: str) -> list[tuple[int, int]]:
-        """Each place in a text of normalised letters alone where one stands, and which."""
-        places, openings = self._found(codes_of(letters))
-        return list(zip(places.tolist(), openings.tolist(), strict=True))
+    def in_letters(self, letters: str) -> list[int]:
+        """Each place in a text of normalised letters alone where a phrase may begin."""
+        places: list[int] = self._found(codes_of(letters)).tolist()
+        return places
 
-    def _found(
-        self, letters: npt.NDArray[np.uint32]
-    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """[n] int64, the places where openings stand, and which."""
+    def _found(self, letters: npt.NDArray[np.uint32]) -> npt.NDArray[np.int64]:
+        """[n] int64, the places where openings stand."""
         hashes = _hashes(letters)
         places = np.flatnonzero(self._table[self._slots(hashes)])
         if not len(places):
-            return places, places
+            return places
         likely = hashes[places]
         at = np.minimum(np.searchsorted(self._opens, likely), len(self._opens) - 1)
-        same = self._opens[at] == likely
-        return places[same], at[same]
+        found: npt.NDArray[np.int64] = places[self._opens[at] == likely]
+        return found
 
     def _slots(self, hashes: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
         """[n] int64, where in the table each hash stands."""

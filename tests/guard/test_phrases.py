@@ -77,6 +77,26 @@ def test_a_reading_knows_which_parts_of_phrases_the_text_ends_with(
         ]
 
 
+@given(PHRASES, TEXTS, st.booleans())
+@example(["abc ab", "abca", "abcab", "abca"], "x abcab", True)
+def test_what_begins_at_a_place_stands_there_or_may_go_on_beyond(
+    phrases: list[str], text: str, letters_alone: bool
+) -> None:
+    own = SortedPhrases(phrases, letters_alone=letters_alone)
+    symbols = folded(text)[0]
+    patterns = phrases
+    if letters_alone:
+        symbols, patterns = letters_of(symbols), [letters_of(each) for each in phrases]
+    for place in range(len(symbols)):
+        rest = symbols[place:]
+        whole = {i for i, each in enumerate(patterns) if rest.startswith(each)}
+        begun = {i for i, each in enumerate(patterns) if each.startswith(rest)} - whole
+        found = list(own.begun_at(symbols, place))
+        assert len(found) == len(whole) + len(begun)
+        assert set(found) == {*((i, True) for i in whole), *((i, False) for i in begun)}
+        assert [stands for _, stands in found] == [True] * len(whole) + [False] * len(begun)
+
+
 def slow_search_of_letters(text: str, phrases: list[str]) -> set[Match]:
     symbols, offsets = folded(text)
     letters = [
