@@ -101,7 +101,7 @@ class ActivePolicy:
         self.statements = StatementMatcher(bundle, encoder)
         self.targets = {t.id: t for t in bundle.targets if t.id != CANARY_TARGET}
         self.standing = frozenset(t.id for t in self.targets.values() if t.holds_always)
-        self._expiring = [t for t in self.targets.values() if t.holds_always and t.expires]
+        self._expired: tuple[date, frozenset[str]] = date.min, frozenset()
         self.index = {target.id: index for index, target in enumerate(bundle.targets)}
         self._cues = PhraseSearch([cue.text for cue in bundle.phrases.cues()])
         self._cue_targets = [cue.target for cue in bundle.phrases.cues()]
@@ -147,8 +147,11 @@ class ActivePolicy:
 
     def lifted(self, skip: frozenset[str]) -> frozenset[str]:
         """Of the targets that hold in every answer those in ``skip``, and the expired."""
-        over = (target.id for target in self._expiring if expired(target))
-        return (skip & self.standing).union(over)
+        today = datetime.now(UTC).date()
+        if self._expired[0] != today:
+            over = (target for target in self.standing if expired(self.targets[target], today))
+            self._expired = today, frozenset(over)
+        return self._expired[1] | (skip & self.standing)
 
     def to_watch(self, skip: Collection[str]) -> bool:
         """Whether there is a target to be watched for that is not in ``skip``."""
@@ -198,11 +201,10 @@ class ActivePolicy:
     async def active_set(
         self, touched: Iterable[str], skip: frozenset[str], turns: Iterable[str] = ()
     ) -> ActiveSet:
-        """What guards a request, kept for the next one of its kind: what it touches, and what holds
-        in every answer.
+        """What guards a request; kept for the next one of its kind.
 
         Args:
-            touched: ids of the targets that hold because of the request.
+            touched: ids of the targets that it touches. What holds in every answer guards it, too.
             skip: ids of targets that do not bind the caller.
             turns: what the user says.
         """
@@ -273,11 +275,11 @@ def _tell_signs(bundle: Bundle, watched: Sequence[int]) -> TellSigns:
     )
 
 
-def expired(target: BundleTarget, today: date | None = None) -> bool:
+def expired(target: BundleTarget, today: date) -> bool:
     """Whether a target's last day (UTC) is over."""
     if not target.expires:
         return False
-    return date.fromisoformat(target.expires) < (today or datetime.now(UTC).date())
+    return date.fromisoformat(target.expires) < today
 
 
 class PolicyHolder:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 
 import pytest
@@ -107,6 +108,26 @@ async def test_of_what_holds_in_every_answer_the_expired_does_not(tmp_path: Path
         "Mirelle Quay"
     ]
     assert not (await policy.active_set([], frozenset(["names"]))).any
+
+
+async def test_what_holds_in_every_answer_does_to_the_end_of_its_last_day(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "policy.yaml"
+    path.write_text(POLICY.replace("id: names", "id: names\n    expires: 2999-12-31"))
+    policy = ActivePolicy(compile_policy(path, tmp_path / "bundles", encode=None), None)
+
+    class Clock(datetime):
+        moment = datetime(2999, 12, 31, 23, 59, tzinfo=UTC)
+
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
+            return cls.moment
+
+    monkeypatch.setattr("server.active.datetime", Clock)
+    assert (await policy.active_set([], NOBODY)).holds("names")
+    Clock.moment += timedelta(minutes=1)
+    assert not (await policy.active_set([], NOBODY)).any
 
 
 async def test_what_holds_in_every_answer_is_compiled_once(policy: ActivePolicy) -> None:
