@@ -45,6 +45,10 @@ class CompiledPolicy:
     warnings: tuple[PolicyWarning, ...] = ()
     settled: bool = False
 
+    def is_of(self, path: Path) -> bool:
+        """Whether the policy at ``path`` is known to be the one that this was made from."""
+        return self.settled and stamp_of(path, self.stamp) == self.stamp
+
 
 def stamp_of(path: Path, files: Iterable[Path]) -> Stamp:
     """When the policy and its files last changed: another stamp means another state."""

@@ -101,6 +101,8 @@ class Reloader:
     async def reload(self) -> bool:
         """Put the policy on disk into force; False while the old one stays."""
         async with self._one_at_a_time:
+            if self.state.current and self.compiled.is_of(self._path):
+                return True  # what was seen to change is what `change` has put into force
             try:
                 await self._replace()
             except GuardError as error:

@@ -156,6 +156,8 @@ def _check_forbidding(target: PolicyTarget, complete: bool) -> Iterator[Problem]
 
 def _said(text: str, phrases: tuple[str, ...]) -> str | None:
     """The first of some phrases that a text says, as it does."""
+    if not text:
+        return None
     # Every target is checked again at each edit of the policy, and few have changed.
     search = _searched if len(phrases) <= _REMEMBERED else _searched.__wrapped__
     return search(text, phrases)

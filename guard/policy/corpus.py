@@ -53,6 +53,22 @@ def corpus_files(folder: Path, patterns: Sequence[str], place: Place) -> list[Pa
     return list(found)
 
 
+def corpus_folders(folder: Path, patterns: Sequence[str]) -> list[Path]:
+    """The folders in which another file would match the patterns, or another folder hold one.
+
+    Args:
+        folder: where relative patterns start.
+    """
+    found: dict[Path, None] = {}
+    for pattern in patterns:
+        parts = Path(pattern).parts
+        wild = (place for place, part in enumerate(parts) if glob.has_magic(part))
+        for end in range(next(wild, len(parts)), len(parts)):
+            names = glob.glob(str(Path(*parts[:end])), root_dir=folder, recursive=True)  # noqa: PTH207 - as above
+            found |= dict.fromkeys(path for name in names if (path := folder / name).is_dir())
+    return list(found)
+
+
 def read_corpus(files: Sequence[Path], place: Place) -> list[Int64Array]:
     """Hashes of the words of each file.
 

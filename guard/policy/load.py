@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 from guard.bundle import Respond, StandIn
 from guard.errors import PolicyError
 from guard.policy.checks import Problem, check_corpus, check_target, check_tenants, check_unique_ids
-from guard.policy.corpus import corpus_files
+from guard.policy.corpus import corpus_files, corpus_folders
 from guard.policy.data import read_answers, read_prompts
 from guard.policy.extraction import Extracted, extracted_from
 from guard.policy.messages import translate
@@ -258,7 +258,7 @@ class _Loader:
         corpus = place.at("corpus")
         try:
             files = corpus_files(Path(place.source.file).parent, patterns, corpus)
-            self.files += files
+            self.files += files + corpus_folders(Path(place.source.file).parent, patterns)
             self._sort(check_corpus(files, corpus))
             return corpus_filter(files, asked.words, corpus, stand_ins)
         except PolicyError as error:

@@ -103,7 +103,8 @@ class Policy:
     """A policy folder or file, loaded and checked.
 
     Attributes:
-        files: every file read or looked for, policies and data, for watching.
+        files: every file read or looked for, policies and data, and the folders where a pattern
+            looks for them; for watching.
         trained: what `unlearn-guard train` has learnt from it, perhaps before it was changed.
     """
 

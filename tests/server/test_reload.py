@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Awaitable, Sequence
 from pathlib import Path
 from typing import Any
@@ -205,6 +206,20 @@ async def test_data_files_beside_the_policy_are_followed(tmp_path: Path) -> None
         await changed(proxy, before)
 
 
+@pytest.mark.parametrize("pattern", ["../books/*.txt", "../books/**/*.txt"])
+async def test_a_text_that_joins_a_protected_corpus_is_protected(
+    tmp_path: Path, pattern: str
+) -> None:
+    (tmp_path / "books" / "second").mkdir(parents=True)
+    (tmp_path / "books" / "first.txt").write_text("The tide that rose at noon was not a tide.")
+    policy = POLICY.replace("forbid: {", f'forbid: {{verbatim: {{corpus: "{pattern}", words: 5}}, ')
+    joining = "second/book.txt" if "**" in pattern else "second.txt"
+    async with proxied(tmp_path, policy=policy) as proxy:
+        before = await bundle(proxy)
+        (tmp_path / "books" / joining).write_text("No bell in that valley ever rang a second time.")
+        await changed(proxy, before)
+
+
 async def test_requests_run_through_reloads_unharmed(tmp_path: Path) -> None:
     async with proxied(tmp_path) as proxy:
         proxy.engine.pieces = ["In ", "Salt", "gate", " now"]
@@ -282,3 +297,29 @@ async def test_a_policy_that_did_not_change_is_not_compiled_again(
         await stale(proxy)
         tries = await proxy.metric('unlearn_guard_policy_reloads_total{result="rejected"}')
         assert tries == 1
+
+
+async def test_what_the_admin_api_changes_is_compiled_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiled: list[CompiledPolicy] = []
+    original = server.policies.compile_files
+
+    def slow(*args: Any, **kwargs: Any) -> CompiledPolicy:
+        compiled.append(original(*args, **kwargs))
+        if len(compiled) > 1:
+            time.sleep(1)  # long enough for the watcher to see the file that is being compiled
+        return compiled[-1]
+
+    monkeypatch.setattr(server.reload, "WATCH_MS", 50)
+    monkeypatch.setattr(server.app, "compile_files", slow)
+    added = target(id="lantern", detect={"aliases": ["Lantern papers"]})
+    async with proxied(tmp_path, admin_key="k" * 32) as proxy:
+        admin = {"authorization": f"Bearer {'k' * 32}"}
+        answer = await proxy.client.post("/admin/targets", json=added, headers=admin)
+        assert answer.status_code == 201, answer.text
+        await asyncio.sleep(0.5)
+        assert len(compiled) == 2
+        before = await bundle(proxy)
+        write(tmp_path, TIDES)
+        await changed(proxy, before)

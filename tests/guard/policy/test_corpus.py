@@ -12,7 +12,14 @@ from guard.bundle import StandIn
 from guard.errors import PolicyError
 from guard.normalise import SEP, normalise
 from guard.policy import corpus
-from guard.policy.corpus import Folding, WordHasher, corpus_files, read_corpus, swapped_words
+from guard.policy.corpus import (
+    Folding,
+    WordHasher,
+    corpus_files,
+    corpus_folders,
+    read_corpus,
+    swapped_words,
+)
 from guard.policy.model import Place
 from guard.policy.source import Source
 from guard.stand_ins import Swap, pairs
@@ -75,6 +82,28 @@ def test_files_are_found_by_pattern_sorted_and_once(tmp_path: Path) -> None:
     ]  # fmt: skip
     outside = corpus_files(tmp_path / "sub", [str(tmp_path / "a.txt")], PLACE)
     assert outside == [tmp_path / "a.txt"]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "folders"),
+    [
+        ("*.txt", {"."}),
+        ("sub/*.txt", {"sub"}),
+        ("sub/in.txt", set()),
+        ("*/in.txt", {".", "sub", "other"}),
+        ("**/*.txt", {".", "sub", "sub/deep", "other"}),
+        ("nowhere/*.txt", set()),
+    ],
+)
+def test_folders_where_another_file_would_match_are_known(
+    tmp_path: Path, pattern: str, folders: set[str]
+) -> None:
+    for name in ("sub/deep", "other"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "sub" / "in.txt").write_text("x")
+    for written in (pattern, str(tmp_path / pattern)):
+        found = corpus_folders(tmp_path, [written])
+        assert {path.relative_to(tmp_path).as_posix() for path in found} == folders
 
 
 def test_a_pattern_without_a_file_is_an_error_that_names_it(tmp_path: Path) -> None:
