@@ -17,11 +17,13 @@ class PlacedText:
     Attributes:
         views: whether to look at what it hides as well. A part of a text that is looked at as a
             whole needs not.
+        compared: whether to compare it with examples as well. Names are looked for in any case.
     """
 
     place: str
     text: str
     views: bool = True
+    compared: bool = True
 
 
 @dataclass(frozen=True, slots=True)

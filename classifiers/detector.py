@@ -109,7 +109,10 @@ class Detector:
         """
         live = self._live(skip)
         views = [await self._views(text) for text in texts]
-        looks = [_looks(text.text, own) for text, own in zip(texts, views, strict=True)]
+        looks = [
+            _looks(text.text, own) if text.compared else []
+            for text, own in zip(texts, views, strict=True)
+        ]
         near = iter(await self._compare([look.pieces for own in looks for look in own]))
         return [
             self._combine(text, live, own, [(look, next(near)) for look in looks_of])

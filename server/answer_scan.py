@@ -203,7 +203,12 @@ class ChoiceScan:
         calls, self._calls = self._calls, {}
         for call in calls.values():
             call.arguments = [self._json_swapped_back("".join(call.arguments))]
-            for channel, text in (("name", call.name), ("arguments", "".join(call.arguments))):
+            said = {
+                "id": call.id or "",
+                "name": call.name,
+                "arguments": "".join(call.arguments),
+            }
+            for channel, text in said.items():
                 found = self._find(text)
                 if found is not None:
                     self.hit = Hit(f"tool_calls.{channel}", found)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from guard.bundle import Bundle, BundleTarget
 from guard.context import Span, Withheld, edit_context, overlapping, split_sentences
 from guard.decision import ContextEdit
+from guard.normalise import normalise
 from guard.views import View, find_views
 from server.active import ActivePolicy, ActiveSet
 from server.detection import Findings, Touched
@@ -50,7 +51,10 @@ def filter_context(
         views = find_views(text.text) if views is None else views
         touched += [
             each
-            for each in _phrases(policy.bundle, active, text.text, views)
+            for each in [
+                *_phrases(policy.bundle, active, text.text, views),
+                *_over_parts(policy.bundle, active, text, views),
+            ]
             if each.target not in unnamed
         ]
         withheld: list[Withheld] = []
@@ -100,3 +104,27 @@ def _phrases(bundle: Bundle, active: ActiveSet, text: str, views: Sequence[View]
         for target, span in found
         for sentence in overlapping(sentences, span)
     ]
+
+
+def _over_parts(
+    bundle: Bundle, active: ActiveSet, text: RequestText, views: Sequence[View]
+) -> list[Touched]:
+    """All of a message whose parts, with no gap between, say or hide what is forbidden.
+
+    Some chat templates put none there; what the parts say with gaps is found sentence by sentence.
+    """
+    if not text.glued:
+        return []
+
+    def said(within: str) -> dict[tuple[int, str], None]:
+        found = active.search(within)
+        return {(target, normalise(within[m.start : m.end])): None for target, m in found}
+
+    def hidden(within: str, seen: Sequence[View]) -> dict[int, None]:
+        return dict.fromkeys(target for target, _ in active.search_hidden(within, seen))
+
+    new = [target for target, _ in said(text.glued).keys() - said(text.text).keys()]
+    glued_views = find_views(text.glued)
+    new += hidden(text.glued, glued_views).keys() - hidden(text.text, views).keys()
+    every = Span(0, len(text.text))
+    return [Touched(every, bundle.targets[target].id) for target in sorted(set(new))]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
+from itertools import islice, pairwise
 
-from classifiers import Detector, PlacedText, StatementMatcher, conversation_views, join, merge
+from classifiers import Detector, PlacedText, StatementMatcher, conversation_views, merge
 from guard.context import Span, overlapping, split_sentences
 from guard.decision import Detection
 from guard.views import View
 from server.context_statements import Passage, find_statements, hidden_within, within
+from server.seams import Look, after_others, chains, edges
 from server.wire.texts import RequestText
 
 
@@ -48,14 +49,6 @@ class Findings:
         return merge([self.user, self.context])
 
 
-@dataclass(frozen=True, slots=True)
-class _Look:
-    """A text to detect in, and what to withhold for what is found: (index of a text, span)."""
-
-    placed: PlacedText
-    withhold: tuple[tuple[int, Span], ...] = ()
-
-
 async def find_targets(
     detector: Detector,
     texts: Sequence[RequestText],
@@ -64,10 +57,11 @@ async def find_targets(
 ) -> Findings:
     """Detect over a whole request, in one batch unless a text has to be looked at twice.
 
-    The user's turns are looked at as turns and as a conversation. Every text but the last turn is
-    looked at sentence by sentence and as a whole, and over its edges; what it hides (guard/views),
-    as a whole, which also says where that stands. A target that only a whole text shows is then
-    looked for in pairs of neighbouring sentences.
+    The user's turns are looked at as turns and as a conversation, what the answer's form says by
+    itself. Every text but these is looked at sentence by sentence and as a whole, and over its
+    edges; what it hides (guard/views), as a whole, which also says where that stands. A target that
+    only a whole text shows is then looked for in pairs of neighbouring sentences; one that is named
+    over more of them has all of the text withheld.
 
     Args:
         skip: ids of targets that do not bind the caller.
@@ -75,35 +69,54 @@ async def find_targets(
     """
     context = [index for index, text in enumerate(texts) if not text.last]
     sentences = {index: split_sentences(texts[index].text) for index in context}
-    views = [_Look(view) for view in [*conversation_views(_turns(texts)), *_glued(texts)]]
-    joins = [_Look(join) for join in _after_others(texts)]
+    turns = [text for text in texts if text.kind == "user"]
+    asked = [
+        *conversation_views([_whole(text) for text in turns]),
+        *(_glued(text) for text in turns if text.glued),
+        *(_whole(text) for text in texts if text.kind == "form"),
+    ]
+    joins = after_others(texts)
     parts = [_look(texts, index, span) for index in context for span in sentences[index]]
-    edges = _edges(texts, sentences)
-    long = [index for index in context if len(sentences[index]) > 1]
-    wholes = [_Look(PlacedText(texts[index].place, texts[index].text)) for index in context]
+    met = edges(texts, sentences)
+    placed = [*parts, *met, *chains(texts, sentences)]
+    glued = [index for index in context if texts[index].glued]
 
-    looks = [*views, *joins, *parts, *edges, *wholes]
-    found = await detector.find([look.placed for look in looks], skip=skip)
-    rows = [each.detections for each in found]
-    by_turn, rest = rows[: len(views)], rows[len(views) + len(joins) :]
-    by_context = {detection.target for own in rest for detection in own}
-    for own in rows[len(views) : len(views) + len(joins)]:
+    groups = [
+        asked,
+        joins,
+        [look.placed for look in placed],
+        [_glued(texts[index]) for index in glued],
+        [_whole(texts[index]) for index in context],
+    ]
+    found = iter(await detector.find([text for group in groups for text in group], skip=skip))
+    by_turn, by_join, by_part, by_glued = (
+        [each.detections for each in islice(found, len(group))] for group in groups[:-1]
+    )
+    wholes = list(found)
+    by_whole = [whole.detections for whole in wholes]
+    by_context = {d.target for own in (*by_part, *by_glued, *by_whole) for d in own}
+    for own in by_join:
         # What the context says by itself is not what the user asks.
         by_turn.append(tuple(each for each in own if each.target not in by_context))
     touched: dict[int, list[Touched]] = {}
-    for look, detections in zip([*parts, *edges], rest, strict=False):
+    for look, detections in zip(placed, by_part, strict=True):
         _withhold(touched, look, {detection.target for detection in detections})
     hiding: dict[int, Sequence[View]] = {}
-    for index, whole in zip(context, found[len(looks) - len(wholes) :], strict=True):
+    # What the whole of a text shows, and no sentence of it.
+    unplaced: dict[int, set[str]] = {}
+    for index, whole in zip(context, wholes, strict=True):
         hiding[index] = whole.views
         for hidden in whole.hidden:
             spans = overlapping(sentences[index], hidden.span)
             touched.setdefault(index, []).extend(Touched(s, hidden.target) for s in spans)
+        unplaced[index] = {d.target for d in whole.detections} - _targets(touched, index)
+    for index, detections in zip(glued, by_glued, strict=True):
+        shown = _targets(touched, index) | unplaced[index]
+        every = Span(0, len(texts[index].text))
+        new = {detection.target for detection in detections} - shown
+        touched.setdefault(index, []).extend(Touched(every, target) for target in sorted(new))
 
-    # What the whole of a text shows, and no sentence of it.
-    unplaced: dict[int, set[str]] = {}
-    for index, detections in zip(context, rest[len(parts) + len(edges) :], strict=True):
-        unplaced[index] = {d.target for d in detections} - _targets(touched, index)
+    long = [index for index in context if len(sentences[index]) > 1]
     pairs = [
         _look(texts, index, Span(first.start, second.end))
         for index in long
@@ -115,11 +128,17 @@ async def find_targets(
         for look, detections in zip(pairs, again, strict=True):
             wanted = unplaced[look.withhold[0][0]]
             _withhold(touched, look, {d.target for d in detections} & wanted)
+    for index, whole in zip(context, wholes, strict=True):
+        for detection in whole.detections:
+            named = any(each.kind == "alias" for each in detection.evidence)
+            if named and detection.target not in _targets(touched, index):
+                every = Span(0, len(texts[index].text))
+                touched.setdefault(index, []).append(Touched(every, detection.target))
     given: list[Detection] = []
     if statements is not None:
         passages = [
             *(p for i in context for p in within(texts[i].text, texts[i].place, i, sentences[i])),
-            *(Passage(look.placed.text, look.placed.place, look.withhold) for look in edges),
+            *(Passage(look.placed.text, look.placed.place, look.withhold) for look in met),
             *(
                 p
                 for i in context
@@ -130,16 +149,18 @@ async def find_targets(
         more, given = await find_statements(statements, passages, sentences, known, skip)
         for index, span, target in more:
             touched.setdefault(index, []).append(Touched(span, target))
-    return Findings(merge(by_turn), merge([*rest, *((each,) for each in given)]), touched, hiding)
+    by_text = [*by_part, *by_glued, *by_whole, *((each,) for each in given)]
+    return Findings(merge(by_turn), merge(by_text), touched, hiding)
 
 
-def _look(texts: Sequence[RequestText], index: int, span: Span) -> _Look:
+def _look(texts: Sequence[RequestText], index: int, span: Span) -> Look:
     text = texts[index]
     said = text.text[span.start : span.end]
-    return _Look(PlacedText(text.place, said, views=False), ((index, span),))
+    placed = PlacedText(text.place, said, views=False, compared=text.compared)
+    return Look(placed, ((index, span),))
 
 
-def _withhold(touched: dict[int, list[Touched]], look: _Look, targets: set[str]) -> None:
+def _withhold(touched: dict[int, list[Touched]], look: Look, targets: set[str]) -> None:
     """Note what to withhold; a look over several texts only for what none of them showed."""
     for target in sorted(targets):
         several = len(look.withhold) > 1
@@ -153,54 +174,9 @@ def _targets(touched: Mapping[int, Sequence[Touched]], index: int) -> set[str]:
     return {item.target for item in touched.get(index, ())}
 
 
-def _message_of(text: RequestText) -> str:
-    """The place of the content that a part belongs to; empty for what is not a part."""
-    message, is_part, _ = text.place.partition(".content[")
-    return f"{message}.content" if is_part else ""
+def _whole(text: RequestText) -> PlacedText:
+    return PlacedText(text.place, text.text, compared=text.compared)
 
 
-def _turns(texts: Sequence[RequestText]) -> list[PlacedText]:
-    """The user's turns; the parts of one message make one turn."""
-    turns: dict[str, list[str]] = {}
-    for text in texts:
-        if text.kind == "user":
-            turns.setdefault(_message_of(text) or text.place, []).append(text.text)
-    return [PlacedText(place, "\n".join(parts)) for place, parts in turns.items()]
-
-
-def _glued(texts: Sequence[RequestText]) -> list[PlacedText]:
-    """The user's turns of several parts without a gap: some chat templates put none between."""
-    turns: dict[str, list[str]] = {}
-    for text in texts:
-        if text.kind == "user" and (message := _message_of(text)):
-            turns.setdefault(message, []).append(text.text)
-    return [PlacedText(p, "".join(parts)) for p, parts in turns.items() if len(parts) > 1]
-
-
-def _after_others(texts: Sequence[RequestText]) -> list[PlacedText]:
-    """Where the user goes on with what another role began: the end of that, and the turn."""
-    return [
-        PlacedText(turn.place, join(before.text, turn.text), views=False)
-        for before, turn in pairwise(texts)
-        if turn.kind == "user" and before.kind != "user"
-    ]
-
-
-def _edges(texts: Sequence[RequestText], sentences: Mapping[int, Sequence[Span]]) -> list[_Look]:
-    """Where two texts of the context meet: the sentences on both sides, joined.
-
-    Met are texts that follow each other, parts of one message without a gap too, and turns of the
-    user with only others' between. Names and keys, which cannot be edited, meet nothing.
-    """
-    edited = [index for index in sentences if texts[index].write is not None]
-    said_by_user = [index for index in edited if texts[index].kind == "user"]
-    meetings = dict.fromkeys([*pairwise(edited), *pairwise(said_by_user)])
-    looks: list[_Look] = []
-    for left, right in meetings:
-        ends = ((left, sentences[left][-1]), (right, sentences[right][0]))
-        said = [texts[index].text[span.start : span.end] for index, span in ends]
-        message = _message_of(texts[left])
-        parts = bool(message) and message == _message_of(texts[right])
-        place, gaps = (message, ("\n", "")) if parts else (texts[right].place, ("\n",))
-        looks += [_Look(PlacedText(place, gap.join(said), views=False), ends) for gap in gaps]
-    return looks
+def _glued(text: RequestText) -> PlacedText:
+    return PlacedText(text.place, text.glued)

@@ -139,7 +139,7 @@ class RequestPath:
             return self._refuse(api, request, verdict.refused_by, decision)
         with self.steps.timed("context", decision):
             said = [text.text for text in texts if text.kind == "user"]
-            asked = [text.text for text in texts if text.last]
+            asked = [text.text for text in texts if text.last and text.kind == "user"]
             active = await policy.active_set(verdict.active, skip, asked)
             filtered = filter_context(policy, active, texts, findings)
         if filtered.refused_by is not None:

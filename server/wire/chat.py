@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import Field, ValidationError
@@ -15,9 +17,18 @@ from server.wire.fields import (
     request_error,
     strip_refused,
 )
+from server.wire.json_text import read_json
 
 # Accepted in a message because apps send answers back as they came; nothing reads them.
 _INERT_MESSAGE_FIELDS: Final = ("annotations", "audio", "function_call")
+# Read in messages of these roles alone, so that elsewhere they would only stand between messages.
+_OF_ROLES: Final[Mapping[str, tuple[str, ...]]] = {
+    "refusal": ("assistant",),
+    "reasoning": ("assistant",),
+    "reasoning_content": ("assistant",),
+    "tool_calls": ("assistant",),
+    "tool_call_id": ("tool", "function"),
+}
 
 
 class ContentPart(WireModel):
@@ -89,6 +100,10 @@ class NamedTool(WireModel):
     function: NamedFunction
 
 
+# Those of vLLM (entrypoints/openai/chat_completion/protocol.py).
+ReasoningEffort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
+
+
 class ChatRequest(GuardedRequest):
     """A chat request that the guard can vouch for."""
 
@@ -107,7 +122,7 @@ class ChatRequest(GuardedRequest):
     parallel_tool_calls: bool | None = None
     # For chat templates of retrieval; vLLM gives them to the template as they are.
     documents: Annotated[list[dict[str, str]], Field(max_length=4096)] | None = None
-    reasoning_effort: str | None = None
+    reasoning_effort: ReasoningEffort | None = None
     include_reasoning: bool | None = None
     thinking_token_budget: Annotated[int, Field(ge=0)] | None = None
 
@@ -172,4 +187,16 @@ def parse_chat(raw: dict[str, Any]) -> ChatRequest:
             raise FieldError(f"`{param}` is missing; it is required", param=param)
         for name in _INERT_MESSAGE_FIELDS:
             given.pop(name, None)
+        for name, roles in _OF_ROLES.items():
+            if message.role not in roles:
+                given.pop(name, None)
+        for call in given.get("tool_calls") or ():
+            _keep_last_of_equal_keys(call["function"])
     return request
+
+
+def _keep_last_of_equal_keys(function: dict[str, Any]) -> None:
+    """Of members with the same name only the last is read, so only that one may reach the model."""
+    read = read_json(function.get("arguments") or "")
+    if read is not None and read.equal_keys:
+        function["arguments"] = json.dumps(read.value, ensure_ascii=False)

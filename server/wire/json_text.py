@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import math
 import re
-from typing import Final
+from dataclasses import dataclass
+from typing import Any, Final
+
+# Bits of the largest number that JSON's readers agree on.
+_MOST_BITS: Final = 1024
 
 _ESCAPE: Final = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))", re.DOTALL)
 _PLAIN: Final = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f"}
@@ -20,3 +26,55 @@ def unescape_json(text: str) -> str:
     text = _ESCAPE.sub(plain, text)
     # Escaped pairs of surrogates stand for one character.
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+@dataclass(frozen=True, slots=True)
+class ReadJson:
+    """JSON that was in a string.
+
+    Attributes:
+        equal_keys: whether an object has members with the same name; the last of them is kept.
+    """
+
+    value: Any
+    equal_keys: bool
+
+
+def read_json(text: str) -> ReadJson | None:
+    """JSON as data; None where it could not be written again, so that it is a text like any."""
+    equal = False
+
+    def once(members: list[tuple[str, Any]]) -> dict[str, Any]:
+        nonlocal equal
+        kept = dict(members)
+        equal = equal or len(kept) < len(members)
+        return kept
+
+    try:
+        value = json.loads(text, object_pairs_hook=once)
+        if overflowing(value) is not None:
+            return None
+        json.dumps(value, ensure_ascii=False).encode()  # fails on half of a surrogate pair
+    except (ValueError, RecursionError):
+        return None
+    return ReadJson(value, equal)
+
+
+def overflowing(value: Any) -> str | None:
+    """The path of a number in a JSON value that is larger than others could read; None if none."""
+    left = [("", value)]
+    while left:
+        path, each = left.pop()
+        if isinstance(each, dict):
+            left += [(f"{path}.{key}" if path else key, own) for key, own in each.items()]
+        elif isinstance(each, list):
+            left += [(f"{path}[{index}]", own) for index, own in enumerate(each)]
+        elif isinstance(each, float | int) and _too_large(each):
+            return path
+    return None
+
+
+def _too_large(number: float | int) -> bool:
+    if isinstance(number, int):
+        return number.bit_length() > _MOST_BITS
+    return math.isinf(number)

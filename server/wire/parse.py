@@ -6,10 +6,11 @@ from typing import Any
 
 from pydantic_core import from_json
 
-from server.errors import MalformedBodyError
+from server.errors import FieldError, MalformedBodyError
 from server.wire.answers import Api
 from server.wire.chat import ChatRequest, parse_chat
 from server.wire.completions import CompletionRequest, parse_completion
+from server.wire.json_text import overflowing
 from server.wire.texts import RequestText, chat_texts, completion_texts
 
 Request = ChatRequest | CompletionRequest
@@ -30,6 +31,7 @@ def json_object(body: bytes) -> dict[str, Any]:
 
     Raises:
         MalformedBodyError: not one JSON object.
+        FieldError: a number is larger than the engine could be told.
     """
     try:
         raw = from_json(body, allow_inf_nan=False)
@@ -38,6 +40,8 @@ def json_object(body: bytes) -> dict[str, Any]:
         raise MalformedBodyError(f"the body is not valid JSON (at {where})") from error
     if not isinstance(raw, dict):
         raise MalformedBodyError("the body must be one JSON object")
+    if (param := overflowing(raw)) is not None:
+        raise FieldError(f"`{param}` is a number too large to be read; give a smaller", param=param)
     return raw
 
 

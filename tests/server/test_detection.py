@@ -104,7 +104,7 @@ async def test_a_name_over_two_parts_of_a_context_text_is_detected(bundle: Bundl
     texts = texts_of({"role": "system", "content": parts}, USER)
     findings = await find_targets(Detector(bundle, None), texts, frozenset())
     assert [d.target for d in findings.context] == ["harbor"]
-    assert sorted(findings.touched) == [0, 1]
+    assert sorted(findings.touched) == [0]
 
 
 async def test_what_the_caller_is_exempt_from_is_not_found(bundle: Bundle) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.wire.chat import ChatRequest, parse_chat
-from server.wire.texts import chat_texts, completion_texts
+from server.wire.texts import chat_texts, completion_texts, document_texts
 
 MESSAGES: list[dict[str, Any]] = [
     {"role": "system", "content": "S1", "name": "N1"},
@@ -21,15 +21,15 @@ MESSAGES: list[dict[str, Any]] = [
         "reasoning": "A3",
         "reasoning_content": "A4",
         "tool_calls": [
-            {"id": "c", "type": "function", "function": {"name": "F1", "arguments": "plain"}},
+            {"id": "I1", "type": "function", "function": {"name": "F1", "arguments": "plain"}},
             {
-                "id": "d",
+                "id": "I2",
                 "type": "function",
                 "function": {"name": "F2", "arguments": '{"K1": ["V1", {"K2": "V2"}]}'},
             },
         ],
     },
-    {"role": "tool", "tool_call_id": "c", "content": "T1"},
+    {"role": "tool", "tool_call_id": "I1", "content": "T1"},
     {"role": "function", "name": "F3", "content": "T2"},
     {"role": "user", "content": "U3"},
 ]
@@ -58,13 +58,13 @@ def body() -> dict[str, Any]:
 def test_every_text_of_a_request_is_listed() -> None:
     listed = "\n".join(text.text for text in chat_texts(body())).split("\n")
     expected = "S1 N1 S2 U1 U2 A1 A2 A3 A4 plain V1 V2 K1 K2 F1 F2 T1 T2 F3 U3 F4 D1 D2 E1 P1"
-    assert sorted(listed) == sorted(expected.split(" "))
+    assert sorted(listed) == sorted(f"{expected} I1 I2 I1".split(" "))
 
 
 def test_only_the_last_user_turn_is_last() -> None:
     texts = chat_texts(body())
     assert [text.text for text in texts if text.last] == ["U3"]
-    assert {text.text for text in texts if text.kind == "user"} == {"U1", "U2", "U3"}
+    assert {text.text for text in texts if text.kind == "user"} == {"U1\nU2", "U3"}
 
 
 def test_what_is_written_is_what_is_sent() -> None:
@@ -97,6 +97,96 @@ def test_what_is_written_is_what_is_sent() -> None:
         "K1": ["x", {"K2": "x"}]
     }
     ChatRequest.model_validate(raw)
+
+
+SCHEMA = {
+    "name": "N1",
+    "description": "V1",
+    "schema": {
+        "type": "object",
+        "properties": {"K1": {"const": "V2"}, "K2": {"enum": ["V3"], "maximum": 5550142}},
+        "required": ["K1", "K2", "K3"],
+    },
+}
+
+
+@pytest.mark.parametrize("asked", [{"prompt": "U"}, {"messages": MESSAGES[-1:]}])
+def test_a_schema_for_the_answer_is_listed_as_names_as_values_and_whole(
+    asked: dict[str, Any],
+) -> None:
+    raw = asked | {"response_format": {"type": "json_schema", "json_schema": SCHEMA}}
+    listed = completion_texts(raw) if "prompt" in raw else chat_texts(raw)
+    names, values, whole = [text for text in listed if text.kind == "form"]
+    assert names.text.split() == ["N1", "K1", "K2", "K3"]
+    assert values.text.split() == ["V1", "V2", "V3", "5550142"]
+    assert whole.text.split() == "N1 V1 K1 V2 K2 V3 5550142 K1 K2 K3".split()
+    assert all(text.last and text.write is None for text in (names, values, whole))
+
+
+@pytest.mark.parametrize("form", [None, {"type": "text"}, {"type": "json_object"}])
+def test_without_a_schema_the_form_says_nothing(form: Any) -> None:
+    assert {t.kind for t in completion_texts({"prompt": "U", "response_format": form})} == {"user"}
+
+
+@given(st.lists(st.text(max_size=5), min_size=1, max_size=5))
+def test_the_parts_of_a_message_are_one_text(parts: list[str]) -> None:
+    content = [{"type": "text", "text": part} for part in parts]
+    raw = {"messages": [{"role": "system", "content": content}]}
+    said = [part for part in parts if part]
+    listed = chat_texts(raw)
+    assert [text.text for text in listed] == ["\n".join(said)] * bool(said)
+    for text in listed:
+        assert text.glued == ("".join(said) if len(said) > 1 else "")
+        assert text.write is not None
+        text.write("x")
+        assert raw["messages"][0]["content"] == "x"
+
+
+@pytest.mark.parametrize(
+    ("number", "listed"), [(5550142, True), (-1911, True), (3.14159, True), (12, False)]
+)
+def test_long_numbers_are_texts_that_are_not_compared(number: float, listed: bool) -> None:
+    documents = [{"n": [number, True], "text": "T"}]
+    found = [text for text in document_texts(documents, "documents") if text.text != "n\ntext"]
+    assert [(text.text, text.compared) for text in found] == (
+        [(str(number), False), ("T", True)] if listed else [("T", True)]
+    )
+    for text in found:
+        assert text.write is not None
+        text.write("x")
+    assert documents[0]["n"] == ["x" if listed else number, True]
+
+
+def test_a_number_in_the_schema_of_a_tool_cannot_be_edited() -> None:
+    parameters = {"properties": {"line": {"const": 5550142}}}
+    raw = {"messages": [], "tools": [{"function": {"name": "call", "parameters": parameters}}]}
+    (text,) = chat_texts(raw)
+    assert (text.text, text.write) == ("call\nline\n5550142", None)
+
+
+def test_what_would_stand_between_messages_and_is_never_read_is_not_sent() -> None:
+    given = {"refusal": "x", "reasoning": "x", "reasoning_content": "x", "tool_call_id": "x"}
+    calls = [{"id": "i", "function": {"name": "f", "arguments": "{}"}}]
+    messages = [{"role": "system", "content": "S", "tool_calls": calls, **given}]
+    raw = {"model": "m", "messages": messages}
+    parse_chat(raw)
+    assert raw["messages"] == [{"role": "system", "content": "S"}]
+
+
+def test_of_equal_keys_in_arguments_the_model_gets_the_one_that_was_read() -> None:
+    arguments = '{"q": "hidden", "q": "seen", "in": [{"a": 1, "a": 2}]}'
+    call: dict[str, Any] = {"id": "i", "function": {"name": "f", "arguments": arguments}}
+    raw = {"model": "m", "messages": [{"role": "assistant", "tool_calls": [call]}]}
+    parse_chat(raw)
+    assert call["function"]["arguments"] == '{"q": "seen", "in": [{"a": 2}]}'
+
+
+@pytest.mark.parametrize("arguments", ['{"q":1,\t"r": "x"}', "", "plain", '{"a": "\\ud800"}'])
+def test_other_arguments_are_sent_as_they_came(arguments: str) -> None:
+    call: dict[str, Any] = {"id": "i", "function": {"name": "f", "arguments": arguments}}
+    raw = {"model": "m", "messages": [{"role": "assistant", "tool_calls": [call]}]}
+    parse_chat(raw)
+    assert call["function"]["arguments"] == arguments
 
 
 def test_places_hold_no_text_of_the_request() -> None:
