@@ -30,13 +30,17 @@ _BEFORE_NUMBERS: Final = (
     " oct nov dec mon tue wed thu fri sat sun "
 )
 _CLOSERS: Final = "\"'”’»›)\\]}*_`」』）】》〉］｝"
-# A sentence's last mark: of a script with spaces, which needs one after it; or of one without.
+_MARKS: Final = ".!?…‽؟۔։।॥"
+# A sentence's last mark: of a script with spaces, which needs one after it; or of one without. A
+# run of marks is looked at once, or a text of nothing else would take the square of its length.
 _ENDS: Final = re.compile(
-    rf"(?:(?P<spaced>[.!?…‽؟۔։।॥]+[{_CLOSERS}]*)(?=\s|$)|[。！？｡．]+[{_CLOSERS}]*)|(?P<line>\n)"
+    rf"(?:(?<![{_MARKS}])(?P<spaced>[{_MARKS}]++[{_CLOSERS}]*+)(?=\s|$)"
+    rf"|[。！？｡．]+[{_CLOSERS}]*)|(?P<line>\n)"
 )
 _SPACES: Final = re.compile(r"\s*")
-_LAST_WORD: Final = re.compile(r"[^\W_](?:[\w.'’-]*[^\W_])?$")
+_LAST_WORD: Final = re.compile(r"[^\W_](?:[\w.'’-]*[^\W_])?\Z")
 _LONGEST_WORD: Final = 40
+_LONGEST_INDENT: Final = 40
 _INITIALS: Final = re.compile(r"(?:[^\W\d_]\.)+[^\W\d_]")
 # A line that begins something of its own: list item, heading, quotation, table row, `Name:`.
 _OWN_LINE: Final = re.compile(
@@ -93,12 +97,15 @@ def overlapping(sentences: Sequence[Span], span: Span) -> Sequence[Span]:
 
 
 def _ends(text: str) -> Iterator[int]:
+    end = lines = 0
     for mark in _ENDS.finditer(text):
-        spaces = _SPACES.match(text, mark.end())
-        end = spaces.end() if spaces else mark.end()
+        if mark.end() > end and (spaces := _SPACES.match(text, mark.end())):
+            end = spaces.end()
         if mark["line"] is not None:
-            if _ends_line(text, mark.start(), end):
+            # Of several line ends with nothing between the first tells.
+            if lines < end and _ends_line(text, mark.start(), end):
                 yield end
+            lines = end
         elif mark["spaced"] is None or _ends_spaced(text, mark, end):
             yield end
 
@@ -131,7 +138,9 @@ def _is_abbreviation(text: str, stop: int, following: str) -> bool:
         return False
     word = match[0]
     if word.isdigit():  # the number of a list item
-        return not text[text.rfind("\n", 0, stop) + 1 : stop - len(word)].strip()
+        number = stop - len(word)
+        line = text.rfind("\n", max(0, number - _LONGEST_INDENT), number) + 1
+        return (line > 0 or number <= _LONGEST_INDENT) and not text[line:number].strip()
     if len(word) == 1 or _INITIALS.fullmatch(word):
         return word[0].isalpha()
     listed = f" {word.replace('.', '').casefold()} "

@@ -32,7 +32,7 @@ _ASKS: Final = re.compile(
 _ITEM: Final = re.compile(
     r"^[ \t]*(?:[-*+•–—>#|]+|\(?(?:\d{1,3}|[A-Za-z])[.):])[ \t]+", re.MULTILINE
 )
-_CELL_EDGE: Final = re.compile(r"[ \t]*\|[ \t]*")
+_CELL_EDGE: Final = re.compile(r"(?<![ \t])[ \t]*+\|[ \t]*")
 _FEWEST_ITEMS: Final = 2
 # Tags and brackets, where there is one for every word or more.
 _BRACKET: Final = re.compile(r"<[^<>\n]{1,40}>|[()\[\]{}<>]")

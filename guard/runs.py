@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -43,6 +44,12 @@ class RunReading:
         self._words: deque[int] = deque(maxlen=MAX_WORDS)  # hashes of those that ended
         self._open = 0  # hash of the word under way; 0 for none
         self._near: Sequence[tuple[int, RunFilter]] = ()
+
+    def copy(self) -> RunReading:
+        """Another that has read the same."""
+        other = copy(self)
+        other._words = self._words.copy()
+        return other
 
     @property
     def holds(self) -> bool:

@@ -26,7 +26,7 @@ from collections.abc import (
     Sequence,
 )
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Any, Final, ParamSpec, TypeVar
 
 from pydantic_core import from_json
 
@@ -37,8 +37,9 @@ from guard.views import find_views
 from server.active import ActivePolicy
 from server.decisions import Cut, Decision
 from server.release import choices_of, chunk_of
+from server.sign_reading import SignReading
 from server.sse import DONE, DONE_EVENT, SseDecoder, encode_event
-from server.tell_signs import SignReading
+from server.telling import Said
 from server.wire.answers import FILTERED, Api, filtered_event, to_json
 from server.wire.json_text import unescape_json
 from server.wire.texts import COMPLETION_CHANNEL, TEXT_CHANNELS
@@ -49,6 +50,9 @@ LONGEST: Final = 600
 LONG: Final = 4000
 # Of what was said before, so many characters still count towards what is told.
 RECENT: Final = 4000
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 Detect = Callable[[Sequence[PlacedText]], Awaitable[list[tuple[Detection, ...]]]]
 
@@ -83,18 +87,19 @@ class AnswerWatch:
         found = merge(await self._detect(forms))
         return tuple(each for each in found if self._policy.watches(each.target))
 
-    def tells(self, target: str, text: str) -> bool:
-        """Whether a text tells something of a target, if it is about it."""
+    def tells(self, target: str, said: Iterable[Said]) -> bool:
+        """Whether any of some texts tells something of a target, if it is about it."""
         telling = self._policy.telling(target)
-        return any(telling.tells(form) for form in _forms(text))
+        return any(telling.tells(each) for each in said)
 
-    def told_of(self, near: Iterable[int], texts: Sequence[str]) -> set[str]:
+    def told_of(self, near: Collection[int], texts: Iterable[str]) -> set[str]:
         """Those of some targets, given by their indices, that any of some texts tells something of.
 
         Only a text that is about one of them says that it was this one.
         """
+        said = ready(texts) if near else []
         ids = (self._policy.bundle.targets[index].id for index in near)
-        return {target for target in ids if any(self.tells(target, text) for text in texts)}
+        return {target for target in ids if self.tells(target, said)}
 
     async def told(self, body: bytes) -> tuple[Detection, ...]:
         """The targets that a whole answer, as it would leave, tells something of."""
@@ -108,21 +113,36 @@ class AnswerWatch:
             ]
         read = [text.text for text in texts]
         long = sum(map(len, read)) > LONG
-        near = await asyncio.to_thread(self._near, read) if long else self._near(read)
-        told = {target for text, own in near for target in self.told_of(own, [text])}
-        if not (told or self.always):
-            return ()
-        about = await self.about(texts)
-        if not self.always:
-            return tuple(each for each in about if each.target in told)
-        forms = _read(read)
-        return tuple(each for each in about if any(self.tells(each.target, form) for form in forms))
+        if self.always:
+            about = await self.about(texts)
+            if not about:
+                return ()
+            told = await self._beside(long, self._told_of_any, read, [d.target for d in about])
+        else:
+            told = await self._beside(long, self._told_in, read)
+            about = await self.about(texts) if told else ()
+        return tuple(each for each in about if each.target in told)
 
-    def _near(self, texts: Sequence[str]) -> list[tuple[str, frozenset[int]]]:
-        """Of some texts, and what they say in codes, those that may tell something, and of what."""
+    @staticmethod
+    async def _beside(long: bool, ask: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """What is asked; beside the event loop if it is about a long answer."""
+        return await asyncio.to_thread(ask, *args, **kwargs) if long else ask(*args, **kwargs)
+
+    def _told_in(self, texts: Sequence[str]) -> set[str]:
+        """The targets that some texts, or what they say in codes, tell something of."""
         signs = self._policy.tell_signs
         read = ((text, signs.in_text(text, self._skip)) for text in _read(texts))
-        return [(text, near) for text, near in read if near]
+        return {target for text, near in read for target in self.told_of(near, [text])}
+
+    def _told_of_any(self, texts: Sequence[str], targets: Sequence[str]) -> set[str]:
+        """Those of some targets that some texts, or what they say in codes, tell something of."""
+        said = ready(_read(texts))
+        return {target for target in targets if self.tells(target, said)}
+
+
+def ready(texts: Iterable[str]) -> list[Said]:
+    """Some texts, as they are and as JSON, ready to be looked through."""
+    return [Said(form) for text in texts for form in _forms(text)]
 
 
 def _forms(text: str) -> tuple[str, ...]:
@@ -330,9 +350,10 @@ class WatchedStream:
         """A target of which the choice tells something, now that more of it was looked at."""
         for each in await self._watch.about(looked):
             own.about.setdefault(each.target, each)
+        seen = ready(own.seen) if own.about else []
         for target, found in own.about.items():
             counts = target in own.told or self._watch.always
-            if counts and any(self._watch.tells(target, seen) for seen in own.seen):
+            if counts and self._watch.tells(target, seen):
                 return found
         return None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -12,6 +13,14 @@ from typing import Any, Final
 _MOST_BITS: Final = 1024
 
 _ESCAPE: Final = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))", re.DOTALL)
+# Text, and escapes; two of these where they stand for one character; the beginning of one.
+_TOKEN: Final = re.compile(
+    r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+    r"|\\u[0-9a-fA-F]{4}|\\.|[^\\]+|\\",
+    re.DOTALL,
+)
+# The end of a text, where an escape may go on.
+_UNENDED: Final = re.compile(r"(?:\\u[dD][89abAB][0-9a-fA-F]{2})?(?:\\(?:u[0-9a-fA-F]{0,3})?)?\Z")
 _PLAIN: Final = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f"}
 
 
@@ -26,6 +35,34 @@ def unescape_json(text: str) -> str:
     text = _ESCAPE.sub(plain, text)
     # Escaped pairs of surrogates stand for one character.
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+class Unescaping:
+    """The same, piece by piece.
+
+    Args:
+        at: the place of the first character to come.
+    """
+
+    def __init__(self, at: int = 0) -> None:
+        self._at = at
+        self._rest = ""
+
+    def feed(self, text: str) -> Iterator[tuple[int, str]]:
+        """The characters that have come to their end, each with the place where it does."""
+        text = self._rest + text
+        done = 0
+        for token in _TOKEN.finditer(text):
+            if token[0][0] != "\\":
+                yield from enumerate(token[0], self._at + done)
+            elif _UNENDED.match(text, done):
+                break
+            else:
+                for char in unescape_json(token[0]):
+                    yield self._at + token.end() - 1, char
+            done = token.end()
+        self._at += done
+        self._rest = text[done:]
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,6 +73,22 @@ def test_a_long_text_without_spaces_is_one_sentence() -> None:
     assert len(split_sentences("x.y" * 100_000)) == 1
 
 
+@pytest.mark.parametrize(
+    ("text", "sentences"),
+    [
+        ("x" + "?" * 200_000 + "y", 1),
+        ("x" + "\n" * 200_000 + "y", 2),
+        ("x" + ".\n" * 100_000 + "y", 100_001),
+        (" 12. A" * 50_000, 50_000),
+        ("x" + "." * 100_000 + "\n" * 100_000 + "y", 2),
+    ],
+    ids=["marks", "lines", "marks and lines", "numbers", "both"],
+)
+def test_a_text_of_nothing_but_ends_takes_no_longer_than_others(text: str, sentences: int) -> None:
+    # By the square of their length, these would take longer than anybody waits.
+    assert len(split_sentences(text)) == sentences
+
+
 @st.composite
 def texts_with_withheld(draw: st.DrawFn) -> tuple[str, list[Withheld]]:
     text = draw(st.text("abc  \n", max_size=30))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from guard.normalise import normalise
 from guard.phrase_table import BundlePhrase
 from server.tell_signs import TellSigns
-from server.telling import Telling
+from server.telling import Said, Telling
 from server.wire.json_text import unescape_json
 from tests.guard.words import filter_of
 
@@ -42,7 +42,7 @@ def cut(text: str, data: st.DataObject, most: int) -> list[str]:
 
 def told(text: str) -> set[int]:
     forms = {text, unescape_json(text)}
-    return {i for i, each in enumerate(TELLING) if any(each.tells(form) for form in forms)}
+    return {i for i, each in enumerate(TELLING) if any(each.tells(Said(form)) for form in forms)}
 
 
 @settings(max_examples=400)
@@ -130,6 +130,49 @@ def test_a_word_that_turns_out_not_to_be_one_too_many_holds_no_longer() -> None:
 
 def test_an_escape_may_spell_anything() -> None:
     assert SIGNS.in_text('{"text": "\\u0053altgate"}') == {0}
+
+
+@pytest.mark.parametrize("step", [1, 2, 3, 7, 1000])
+@pytest.mark.parametrize(
+    ("text", "target"),
+    [
+        (r'{"poem": "The tide turns\ntwice a day\nand nobody in town\nhas"}', 6),
+        (r"and\u0020nobody\u0020in\u0020town has", 6),
+        (r"and \u006eobody in town \u0068as", 6),
+        ("the " + r"\u200b" * 500 + "blind bell " + r"\u200b\u0066" + "ounder", 1),
+        (r"S\ud835\udc1alt\ngate", 0),  # a letter that is two escapes
+        (r"O\tslo: \u004f\u0053\u004c\u004f", 2),
+    ],
+)
+def test_an_escape_in_what_is_told_hides_nothing(text: str, target: int, step: int) -> None:
+    assert target in told(text)
+    reading = SIGNS.start()
+    found: set[int] = set()
+    for start in range(0, len(text), step):
+        reading.feed(text[start : start + step])
+        found |= reading.take(start)
+    assert target in found | reading.take(len(text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Saltgat" + "." * 50_000, "Salt\u200b" * 20_000, "\\" * 50_000, "ab" + " " * 50_000,
+     f"{CORPUS}. " * 700],
+)  # fmt: skip
+def test_whatever_is_under_way_a_piece_costs_by_its_own_length(text: str) -> None:
+    # By the length of the text, all of them would take longer than anybody waits.
+    reading = SIGNS.start()
+    for start in range(0, len(text), 4):
+        reading.feed(text[start : start + 4])
+    assert reading.take(len(text)) <= {6}
+
+
+def test_a_place_where_many_of_no_matter_may_begin_is_not_searched_for_all() -> None:
+    phrases = [f"saltgate {number:04}" for number in range(2000)]
+    signs = TellSigns(phrases, [0] * 1999 + [1], [])
+    assert signs.start(skip={0}).feed("Saltgate 1")
+    assert signs.in_text("Saltgate 1999", skip={0}) == {1}
+    assert signs.in_text("Saltgate 1998", skip={0}) == set()
 
 
 @pytest.mark.parametrize(
