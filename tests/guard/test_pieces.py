@@ -87,3 +87,9 @@ def test_marks_in_any_order_make_pieces_that_fit_and_not_many(text: str) -> None
     pieces = pieces_of(text)
     assert all(0 < len(piece) <= WINDOW for piece in pieces)
     assert sum(map(len, pieces)) <= 16 * len(text) + 1
+
+
+@pytest.mark.parametrize("run", [" ", "\t", "?", "\n", "|", "*", "(", "'", ": ", ", "])
+def test_a_text_of_one_run_takes_no_longer_than_others(run: str) -> None:
+    # By the square of their length, these would take longer than anybody waits.
+    assert pieces_of("x" + run * 100_000 + "y")
