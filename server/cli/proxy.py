@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import uvicorn
 
 from server.app import create_app
+from server.collector import what_is_there_spared
 from server.errors import SettingsError
 from server.settings import PREFIX, Settings, load_settings
 
@@ -65,8 +66,9 @@ def run(args: argparse.Namespace) -> int:
         logging.getLogger(noisy).setLevel(logging.WARNING)
     listener = listen(settings)
     with listener:
+        app = create_app(settings)
         config = uvicorn.Config(
-            create_app(settings),
+            app,
             access_log=False,
             log_config=None,
             log_level="warning",
@@ -76,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
         host, port = listener.getsockname()[:2]
         logging.getLogger("unlearn_guard").info("listening on http://%s:%d", host, port)
         # uvicorn shuts down in good order, then raises the signal that made it.
-        with contextlib.suppress(KeyboardInterrupt):
+        with what_is_there_spared(), contextlib.suppress(KeyboardInterrupt):
             uvicorn.Server(config).run(sockets=[listener])
     return 0
 
