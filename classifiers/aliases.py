@@ -39,7 +39,7 @@ class AliasMatcher:
         """Indices of the targets that the text names."""
         if not self._aliases:
             return frozenset()
-        return frozenset(self._owners[match.phrase] for match in self._words(text))
+        return frozenset(self._owners[alias] for alias in self._as_words.said_in(text))
 
     def hidden(self, view: View, original: str) -> list[tuple[int, Span]]:
         """The targets that a view names where the original does not, and where that came from."""

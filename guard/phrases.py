@@ -22,7 +22,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from guard.normalise import SEP, folded
+from guard.normalise import SEP, folded, normalise
 
 # Words of six letters that begin or end another word without being its stem are rare; of five,
 # common.
@@ -79,6 +79,7 @@ class SortedPhrases:
         letters_alone: match on letters alone rather than as words.
 
     Attributes:
+        phrases: as given.
         patterns: [n] the phrases as they are matched, sorted.
         indices: [n] which of the phrases each is; of duplicates the first comes first.
         heads: beginnings of a few letters, and the first pattern that begins with each.
@@ -89,6 +90,7 @@ class SortedPhrases:
 
     def __init__(self, phrases: Sequence[str], *, letters_alone: bool = False) -> None:
         self.letters_alone = letters_alone
+        self.phrases: Final = phrases
         for index, phrase in enumerate(phrases):
             if not phrase or phrase[0] == SEP or phrase[-1] == SEP:
                 raise ValueError(f"phrase {index} is not normalised: {phrase!r}")
@@ -137,6 +139,28 @@ class SortedPhrases:
         while low < len(patterns) and patterns[low].startswith(symbols[place:]):
             yield self.indices[low], False
             low += 1
+
+    def said_in(self, text: str) -> set[int]:
+        """The phrases that ``search`` would find, as words; quicker, since it tells no places.
+
+        Args:
+            text: any text; it is normalised here.
+        """
+        symbols = normalise(text)
+        found: set[int] = set()
+        start = 0
+        while start < len(symbols):
+            for phrase, whole in self.begun_at(symbols, start):
+                if not whole:
+                    break
+                own = self.phrases[phrase]
+                if symbols[start + len(own) : start + len(own) + 1] in (
+                    "",
+                    SEP,
+                ) or has_enough_letters(own):
+                    found.add(phrase)
+            start = symbols.find(SEP, start) + 1 or len(symbols)
+        return found
 
     def search(self, text: str) -> Iterator[Match]:
         """Every occurrence in a whole text, offsets in terms of ``text`` itself.

@@ -45,6 +45,13 @@ def test_search_finds_every_occurrence_and_no_other(text: str, phrases: list[str
 
 
 @given(TEXTS, PHRASES)
+@example("ab a b", ["a b", "b", "ab a", "a b"])
+@example("abcabcs abcab", ["abcabc", "abcab"])
+def test_what_is_said_is_what_a_search_finds(text: str, phrases: list[str]) -> None:
+    assert SortedPhrases(phrases).said_in(text) == {m.phrase for m in slow_search(text, phrases)}
+
+
+@given(TEXTS, PHRASES)
 def test_a_match_covers_the_words_of_its_phrase(text: str, phrases: list[str]) -> None:
     for match in SortedPhrases(phrases).search(text):
         assert phrases[match.phrase] in normalise(text[match.start : match.end])
