@@ -122,6 +122,10 @@ class Enforcer:
             # everyone, so this request alone ends, without a word.
             _log.error("unlearn-guard: a request was silenced: %s", error)
             return Requirement(None, torch.zeros(0, dtype=torch.bool))
+        except Exception:
+            # A bundle is loaded when it is first asked for: memory may be short by then.
+            _log.exception("unlearn-guard: a request was silenced, its bundle cannot be loaded")
+            return Requirement(None, torch.zeros(0, dtype=torch.bool))
         if active is None:
             return None
         script = self._scribe.write(plan.nonce) if plan.mode == "probe" else None

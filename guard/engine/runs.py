@@ -18,6 +18,7 @@ import torch
 
 from guard.engine.lexicon import RaggedSymbols
 from guard.engine.symbols import SymbolVocabulary, pending_after
+from guard.engine.vocabulary import SPECIAL
 from guard.engine.windows import SEP_VALUE, TextWindows, to_tensor
 from guard.hashing import (
     BASE,
@@ -186,7 +187,9 @@ class RunWindows:
     def _runs_of(self, text: Sequence[int]) -> npt.NDArray[np.int64]:
         block = _BLOCK
         while True:
-            data = b"".join(self._data[token] for token in text[-block:])
+            data = b"".join(
+                self._data[token] if token < len(self._data) else SPECIAL for token in text[-block:]
+            )
             folded = fold_bytes(data)
             words = folded.split()
             whole = block >= len(text)

@@ -21,6 +21,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
+from unicodedata import unidata_version
 
 import numpy as np
 import numpy.typing as npt
@@ -72,7 +73,9 @@ class SegmentStore:
         Args:
             turns: [n] where a model is led away from each phrase; -1 for nowhere.
         """
-        digest = hashlib.sha256(f"{_FORMAT} {self._vocabulary} {SCHEDULE}\n".encode())
+        # What a letter folds to is up to Python's version of Unicode.
+        head = f"{_FORMAT} {unidata_version} {self._vocabulary} {SCHEDULE}\n"
+        digest = hashlib.sha256(head.encode())
         digest.update("\n".join(texts).encode())
         digest.update(targets.tobytes())
         digest.update(penalties.tobytes())

@@ -20,7 +20,7 @@ _METASPACE: Final = "\u2581"
 _CHECKED_PAIRS: Final = 400
 # What a special token reads as: nobody sees it, but it parts words. In many chat templates one is
 # all that stands between the last word of the prompt and the first of the answer.
-_SPECIAL: Final = b"\n"
+SPECIAL: Final = b"\n"
 
 
 def gpt2_alphabet() -> dict[str, int]:
@@ -73,7 +73,7 @@ def _from_fast_tokenizer(tokenizer: Any) -> dict[int, bytes]:
     for text, token in tokenizer.get_vocab().items():
         if token in added:
             content = added[token]["content"].encode()
-            pieces[token] = _SPECIAL if added[token]["special"] else content
+            pieces[token] = SPECIAL if added[token]["special"] else content
         elif "ByteLevel" in kinds:
             pieces[token] = bytes(alphabet[char] for char in text)
         elif kinds & {"ByteFallback", "Metaspace", "Replace"}:
@@ -97,7 +97,7 @@ def _from_mistral(tokenizer: Any) -> dict[int, bytes]:
     pieces: dict[int, bytes] = {}
     for token in range(tokenizer.vocab_size):
         if tokenizer.is_tekken:
-            pieces[token] = _SPECIAL if token < special else inner.id_to_byte_piece(token)
+            pieces[token] = SPECIAL if token < special else inner.id_to_byte_piece(token)
         else:
             text = inner.id_to_piece(token)
             match = _BYTE_TOKEN.fullmatch(text)
@@ -106,14 +106,14 @@ def _from_mistral(tokenizer: Any) -> dict[int, bytes]:
                 pieces[token] = bytes([int(match.group(1), 16)])
             else:
                 plain = text.replace(_METASPACE, " ").encode()
-                pieces[token] = _SPECIAL if control else plain
+                pieces[token] = SPECIAL if control else plain
     return pieces
 
 
 def _check(tokenizer: Any, pieces: dict[int, bytes]) -> None:
     """Compare pairs of tokens with the tokenizer's own decoding of them."""
     # Clean-up rewrites spaces before punctuation, which folding ignores, so compare without it.
-    ordinary = sorted(token for token, data in pieces.items() if data and data != _SPECIAL)
+    ordinary = sorted(token for token, data in pieces.items() if data and data != SPECIAL)
     draw = random.Random(0)  # noqa: S311 - a sample, not a secret
     for _ in range(_CHECKED_PAIRS):
         pair = [draw.choice(ordinary), draw.choice(ordinary)]

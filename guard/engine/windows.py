@@ -26,6 +26,7 @@ from guard.engine.symbols import (
     SymbolVocabulary,
     pending_after,
 )
+from guard.engine.vocabulary import SPECIAL
 from guard.hashing import symbol_values
 from guard.normalise import SEP, fold_bytes
 from guard.phrases import letters_of
@@ -238,7 +239,11 @@ class TextWindows:
         """The bytes that a text ends with, as far back as a phrase can have begun."""
         ends: list[bytes] = []
         letters = 0
+        known = len(self.vocabulary.data)
         for token in reversed(text):
+            if token >= known:
+                ends.append(SPECIAL)
+                continue
             ends.append(self.vocabulary.data[token])
             letters += self._letter_counts[token]
             if letters >= ENOUGH_LETTERS_READ:

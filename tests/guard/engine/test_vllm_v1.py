@@ -146,6 +146,34 @@ def test_a_plan_that_cannot_be_kept_after_all_ends_the_answer_and_no_other(
     assert bans(logits, 1) == expected_bans([], ["letters"])
 
 
+def test_a_bundle_that_memory_is_too_short_for_ends_the_answer_and_no_other(
+    engine: Engine, processor: GuardLogitsProcessor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = processor._enforcer._bundles.get
+
+    def get(digest: str) -> Any:
+        if digest == engine.bundle.digest:
+            raise torch.OutOfMemoryError("none left")
+        return real(digest)
+
+    monkeypatch.setattr(processor._enforcer._bundles, "get", get)
+    processor.update_state(update(added=[(0, params(engine.args("colours")), [1], [])]))
+    logits = processor.apply(torch.zeros(1, len(VOCABULARY)))
+    assert bans(logits, 0) == set(range(len(VOCABULARY))) - {END}
+
+
+def test_a_token_of_the_prompt_beyond_the_models_own_parts_words(
+    engine: Engine, processor: GuardLogitsProcessor
+) -> None:
+    # vLLM takes ids as high as the tokenizer's, which may have more than the model has.
+    bl, beyond = VOCABULARY.index(b"bl"), len(VOCABULARY) + 3
+    for prompt in ([beyond], [beyond, bl], [bl, beyond]):
+        processor.update_state(update(added=[(0, params(engine.args("colours")), prompt, [])]))
+        logits = processor.apply(torch.zeros(1, len(VOCABULARY)))
+        known = [bl] if prompt[-1] == bl else []
+        assert bans(logits, 0) == expected_bans(known, ["colours"])
+
+
 def test_unknown_output_tokens_end_the_answer_rather_than_pass_unguarded(
     engine: Engine, processor: GuardLogitsProcessor
 ) -> None:
