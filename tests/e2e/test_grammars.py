@@ -90,13 +90,13 @@ def test_a_special_token_parts_the_answer_from_the_last_word_of_the_prompt(askin
     assert asking.send(prompt, ("Paris",), structured_outputs=grammar).status_code == 500
 
 
-# Names no phrase, and leaves nothing else to say than one.
+# Names no phrase and is about nothing that detection knows, and leaves nothing else to say than one.
 SPLIT = {
     "type": "json_schema",
     "json_schema": {
         "name": "parts",
         "schema": {
-            "type": "array", "prefixItems": [{"const": "Hog"}, {"const": "warts"}],
+            "type": "array", "prefixItems": [{"const": "Hermi"}, {"const": "one"}],
             "items": False, "minItems": 2, "maxItems": 2,
         },
     },
@@ -106,7 +106,7 @@ SPLIT = {
 @pytest.mark.parametrize("stream", [False, True])
 def test_through_the_proxy_such_an_answer_ends_as_filtered(stack: Stack, stream: bool) -> None:
     free = stack.chat("Say something.", response_format=SPLIT).choices[0]
-    assert json.loads(free.message.content) == ["Hog", "warts"]
+    assert json.loads(free.message.content) == ["Hermi", "one"]
     if stream:
         chunks = list(stack.chat(TOUCHING, response_format=SPLIT, stream=True))
         text = "".join(c.choices[0].delta.content or "" for c in chunks if c.choices)

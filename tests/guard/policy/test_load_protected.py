@@ -32,7 +32,7 @@ def test_a_protected_text_is_read_as_the_runs_that_it_forbids(tmp_path: Path) ->
     made = policy.targets[0].verbatim
     assert made is not None
     assert (made.words, made.corpus_words) == (5, 18)
-    assert policy.files == (path, trained_path(path), *files)
+    assert policy.files == (path, trained_path(path), *files, files[0].parent)
     assert policy.warnings == ()
     for run in runs_of([file.read_text() for file in files], 6):
         assert made.holds_one(run_key([word_hash(word) for word in run]))
