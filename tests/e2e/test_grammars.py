@@ -90,7 +90,7 @@ def test_a_special_token_parts_the_answer_from_the_last_word_of_the_prompt(askin
     assert asking.send(prompt, ("Paris",), structured_outputs=grammar).status_code == 500
 
 
-# Names no phrase and is about nothing that detection knows, and leaves nothing else to say than one.
+# Names no phrase, says nothing that detection knows, and leaves nothing else to say than a phrase.
 SPLIT = {
     "type": "json_schema",
     "json_schema": {
