@@ -48,6 +48,7 @@ from guard.errors import BundleError
 from guard.keywords import KeywordTable
 from guard.letter_table import LetterTable
 from guard.phrase_table import BundlePhrase, PhraseTable
+from guard.plan import BUNDLES_VARIABLE
 from guard.statements import Statements
 from guard.verbatim import RunFilter, RunFilters
 
@@ -245,6 +246,9 @@ def write_bundle(
     Args:
         verbatim: index of a target and its filter, at most one for each target.
         calibrations: canonical JSON, by id of a target.
+
+    Raises:
+        BundleError: it cannot be written.
     """
     canary = BundleTarget(
         id=CANARY_TARGET, title="canary", reason="safety", owner="", mode="enforce",
@@ -293,8 +297,15 @@ def write_bundle(
     )
     digest = hashlib.sha256(manifest).hexdigest()
     place = root / digest
-    if not place.exists():
-        _write_folder(root, place, {**members, "manifest.json": manifest})
+    try:
+        if not place.exists():
+            _write_folder(root, place, {**members, "manifest.json": manifest})
+    except OSError as error:
+        raise BundleError(
+            f"cannot write a bundle to `{root}` ({error.strerror})",
+            fix="give a folder that can be written, with room on its disk (`--out` of `compile`;"
+            f" else `--bundles` or `{BUNDLES_VARIABLE}`)",
+        ) from error
     return load_bundle(root, digest)
 
 

@@ -118,9 +118,11 @@ def read_trained(path: Path) -> Trained | None:
     Raises:
         PolicyError: it is damaged, or of another version of this program.
     """
-    if not path.exists():
-        return None
     try:
+        if not path.exists():
+            return None
+        with path.open("rb"):  # safetensors tells any failure as a file that is not there
+            pass
         with safe_open(path, framework="np") as file:
             about = file.metadata() or {}
             if about.get("format") != FORMAT:
@@ -138,7 +140,13 @@ def read_trained(path: Path) -> Trained | None:
         encoder = about["encoder"]
         if any(not 0 <= own.row < table.n_targets for own in targets.values()):
             raise ValueError("a target has no row in the table")
-    except (OSError, SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except OSError as error:
+        raise PolicyError(
+            f"what was trained cannot be read ({error.strerror})",
+            fix="let this process read the file and its folder, or remove the file",
+            file=str(path),
+        ) from error
+    except (SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise PolicyError(
             f"what was trained cannot be read ({error})",
             fix="run `unlearn-guard train` again, or remove the file",

@@ -19,6 +19,7 @@ from server.attacks.report import Limits, report, table
 from server.attacks.results import Arm
 from server.attacks.run import CONCURRENCY, Bar, Run, endpoint
 from server.cli import policy as policies
+from server.cli.eval import check_installed
 
 if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -92,6 +93,7 @@ def run(args: argparse.Namespace) -> int:
     for name in ("samples", "concurrency"):
         if getattr(args, name) < 1:
             raise GuardError(f"`--{name}` must be at least 1", fix=f"leave `--{name}` out")
+    check_installed()
     families = chosen([name for name in args.families.split(",") if name])
     items = spread(read_items(args.questions, args.neighbours), args.limit)
     if not items:

@@ -18,7 +18,7 @@ from classifiers.detector import Detector
 from classifiers.encoder import Encoder, load_encoder
 from classifiers.http_encoder import KEY_VARIABLE
 from classifiers.policy_tests import PolicyTestResult, run_policy_tests
-from guard.errors import GuardError, PolicyError
+from guard.errors import PolicyError
 from guard.policy.calibrate import PARAPHRASE
 from guard.policy.compile import Compiled, compile_loaded
 from guard.policy.load import load_policy
@@ -104,10 +104,6 @@ def _compile(args: argparse.Namespace) -> int:
         compiled = _compile_with(policy, encoder_for(policy, args.encoder), args.out)
     except PolicyError as error:
         return invalid(error)
-    except OSError as error:
-        raise GuardError(
-            f"cannot write to `{args.out}` ({error.strerror})", fix="give a folder you may write to"
-        ) from error
     for warning in compiled.warnings:
         _err(f"warning: {warning}")
     out(compiled.bundle.digest)

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
 from pathlib import Path
-from typing import Final, Literal
-
-from rouge_score.tokenizers import DefaultTokenizer
+from typing import TYPE_CHECKING, Final, Literal
 
 from guard.normalise import SEP, normalise
+
+if TYPE_CHECKING:
+    from rouge_score.tokenizers import DefaultTokenizer
 
 Kind = Literal["title", "name", "number", "occupation", "subject", "theme"]
 KINDS: Final[tuple[Kind, ...]] = ("title", "name", "number", "occupation", "subject", "theme")
@@ -80,6 +81,9 @@ class Everyday:
 
 @lru_cache(maxsize=1)
 def _tokenizer() -> DefaultTokenizer:
+    # Of the extra `eval`, and the help of `attack` is asked for without it.
+    from rouge_score.tokenizers import DefaultTokenizer
+
     return DefaultTokenizer(use_stemmer=True)
 
 

@@ -6,12 +6,13 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Final
-
-from rouge_score.rouge_scorer import RougeScorer
+from typing import TYPE_CHECKING, Final
 
 from guard.normalise import SEP, normalise
 from server.evaluation.fact import SMALL, Fact, stems
+
+if TYPE_CHECKING:
+    from rouge_score.rouge_scorer import RougeScorer
 
 # From so many letters on, a fact is said wherever its letters stand, glued to others or cut apart.
 GLUED_LETTERS: Final = 6
@@ -113,6 +114,9 @@ def nearly_leaked(facts: Sequence[Fact], answer: str) -> tuple[Fact, ...]:
 
 @lru_cache(maxsize=1)
 def _scorer() -> RougeScorer:
+    # Of the extra `eval`, as in server/evaluation/fact.py.
+    from rouge_score.rouge_scorer import RougeScorer
+
     return RougeScorer(["rougeL"], use_stemmer=True)
 
 

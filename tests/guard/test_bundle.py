@@ -282,7 +282,7 @@ def test_a_failed_write_leaves_nothing_behind(
         raise OSError(28, "no space left on device")
 
     monkeypatch.setattr("guard.bundle.os.fsync", fail)
-    with pytest.raises(OSError, match="no space left"):
+    with pytest.raises(BundleError, match="no space left"):
         write(tmp_path)
     assert list(tmp_path.iterdir()) == []
 

@@ -137,6 +137,13 @@ def test_a_damaged_file_is_refused_with_the_fix(tmp_path: Path, content: bytes) 
     assert load_policy(path, trained=False).trained is None
 
 
+def test_a_file_that_cannot_be_read_is_told_as_such(tmp_path: Path) -> None:
+    path = lives(tmp_path)
+    trained_path(path).mkdir()
+    with pytest.raises(InvalidPolicyError, match="Is a directory"):
+        load_policy(path)
+
+
 def test_each_flipped_byte_of_its_head_is_refused_or_harmless(tmp_path: Path) -> None:
     path = trained_path(trained(tmp_path))
     intact = path.read_bytes()
