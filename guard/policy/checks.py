@@ -12,6 +12,7 @@ from guard.errors import PolicyError
 from guard.normalise import SEP, normalise
 from guard.phrases import PhraseSearch
 from guard.policy.corpus import repeats
+from guard.policy.lint import blank_fields, check_item
 from guard.policy.model import Place, PolicyTarget, PolicyWarning
 from guard.policy.schema import Phrase, TenantEntry
 from guard.policy.words import is_common_word
@@ -27,8 +28,15 @@ _REMEMBERED: Final = 100
 # Phrases of one file: more take long to compile, in the proxy as in the engine.
 MAX_EXTRACTED: Final = 100_000
 _MARKED_UP: Final = frozenset(
-    {".csv", ".htm", ".html", ".json", ".jsonl", ".tsv", ".xml", ".yaml", ".yml"}
-)
+    {
+        ".csv", ".doc", ".docx", ".epub", ".htm", ".html", ".json", ".jsonl", ".odt", ".pdf",
+        ".rtf", ".srt", ".tex", ".tsv", ".vtt", ".xml", ".yaml", ".yml",
+    }
+)  # fmt: skip
+# Files that a warning names one by one.
+_NAMED: Final = 3
+# Of examples that one only repeats: what people ask is never so near.
+_HARDLY_BELOW: Final = 0.95
 
 Problem = PolicyError | PolicyWarning
 
@@ -50,12 +58,14 @@ def check_target(
     detect = place.at("detect")
     for index, alias in enumerate(spec.detect.aliases):
         yield from _check_words(alias, detect.at("aliases", index), "alias")
+        yield from check_item(alias, detect.at("aliases", index), "alias")
     yield from _check_detection(target)
     phrases = place.at("forbid", "phrases")
     for index, phrase in enumerate(spec.forbid.phrases):
         soft = isinstance(phrase, Phrase) and phrase.strength == "soft"
         text = phrase.text if isinstance(phrase, Phrase) else phrase
         yield from _check_words(text, phrases.at(index), "phrase", soft=soft)
+        yield from check_item(text, phrases.at(index), "phrase")
     yield from _check_forbidding(target, complete)
     if target.respond == "substitute":
         yield from _check_substitution(target, complete)
@@ -94,6 +104,13 @@ def _check_detection(target: PolicyTarget) -> Iterator[Problem]:
             "has neither aliases nor examples, so no request is ever recognised",
             "add `detect.aliases` or `detect.examples`, or set `forbid.always: true`",
         )
+    left = {name for name in ("examples", "counterexamples") if getattr(spec.detect, name) is None}
+    yield from blank_fields(sorted(left & spec.detect.model_fields_set), detect)
+    if (spec.detect.threshold or 0) >= _HARDLY_BELOW:
+        yield detect.at("threshold").warning(
+            "recognises little more than the examples themselves, letter by letter",
+            "remove it: the threshold is calibrated then",
+        )
     if spec.detect.examples is None:
         for name in ("counterexamples", "threshold"):
             if getattr(spec.detect, name) is not None:
@@ -110,6 +127,8 @@ def _check_detection(target: PolicyTarget) -> Iterator[Problem]:
 
 def _check_forbidding(target: PolicyTarget, complete: bool) -> Iterator[Problem]:
     spec, forbid = target.spec, target.place.at("forbid")
+    left = {name for name in ("extract", "verbatim") if getattr(spec.forbid, name) is None}
+    yield from blank_fields(sorted(left & spec.forbid.model_fields_set), forbid)
     hard = [p if isinstance(p, str) else p.text for p in spec.forbid.phrases
             if isinstance(p, str) or p.strength == "hard"]  # fmt: skip
     hard += target.extracted.facts
@@ -191,12 +210,23 @@ def _check_substitution(target: PolicyTarget, complete: bool) -> Iterator[Proble
         )
 
 
-def check_corpus(files: Sequence[Path], place: Place) -> Iterator[PolicyWarning]:
-    """Files of a corpus that are likely no plain text.
+def check_corpus(
+    files: Sequence[Path], too_short: Sequence[Path], words: int, place: Place
+) -> Iterator[PolicyWarning]:
+    """Files of a corpus that are likely no plain text, and those of which nothing is held.
 
     Args:
+        too_short: files of no more than ``words`` words.
         place: the policy field that names the files.
     """
+    if too_short:
+        shown = ", ".join(f"`{path.name}`" for path in too_short[:_NAMED])
+        more = f" and {len(too_short) - _NAMED} more" if len(too_short) > _NAMED else ""
+        yield place.warning(
+            f"{len(too_short)} of {len(files)} files have no run of {words + 1} words, so nothing"
+            f" of them is held: {shown}{more}",
+            "give the texts themselves, or a smaller `words`; short texts can be `phrases`",
+        )
     for path in files:
         if path.suffix.lower() in _MARKED_UP:
             yield place.warning(

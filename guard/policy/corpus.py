@@ -8,6 +8,7 @@ holds eight bytes for each word and no text.
 from __future__ import annotations
 
 import glob
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
@@ -53,11 +54,15 @@ def corpus_files(folder: Path, patterns: Sequence[str], place: Place) -> list[Pa
     return list(found)
 
 
-def corpus_folders(folder: Path, patterns: Sequence[str]) -> list[Path]:
+def corpus_folders(folder: Path, patterns: Sequence[str], place: Place) -> list[Path]:
     """The folders in which another file would match the patterns, or another folder hold one.
 
     Args:
         folder: where relative patterns start.
+        place: the policy field that holds the patterns.
+
+    Raises:
+        PolicyError: what such a folder holds cannot be seen, so that texts would be left out.
     """
     found: dict[Path, None] = {}
     for pattern in patterns:
@@ -66,6 +71,12 @@ def corpus_folders(folder: Path, patterns: Sequence[str]) -> list[Path]:
         for end in range(next(wild, len(parts)), len(parts)):
             names = glob.glob(str(Path(*parts[:end])), root_dir=folder, recursive=True)  # noqa: PTH207 - as above
             found |= dict.fromkeys(path for name in names if (path := folder / name).is_dir())
+    for path in found:
+        if not os.access(path, os.R_OK | os.X_OK):
+            raise place.error(
+                f"`{path}` cannot be looked into, and may hold files that `corpus` asks for",
+                "let this process read the folder, or name only folders that it may read",
+            )
     return list(found)
 
 
@@ -155,6 +166,8 @@ def _hashes_of(path: Path, folding: Folding, place: Place) -> Iterator[Int64Arra
     try:
         with path.open(encoding="utf-8-sig", newline="") as text:
             while block := text.read(_BLOCK):
+                if "\0" in block:
+                    raise ValueError("a NUL")
                 yield hasher.feed(block)
     except (OSError, ValueError) as reason:
         problem = reason.strerror if isinstance(reason, OSError) else "not UTF-8 text"

@@ -80,8 +80,9 @@ def _read(path: Path, place: Place) -> str:
             raise error(f"is larger than {MAX_BYTES >> 20} MiB", "split the target into several")
         return path.read_text(encoding="utf-8-sig")
     except (OSError, ValueError) as reason:
-        detail = reason.strerror if isinstance(reason, OSError) else "not UTF-8 text"
-        raise error(f"cannot be read ({detail})", "check the file and its permissions") from reason
+        if isinstance(reason, OSError):
+            raise error(f"cannot be read ({reason.strerror})", "check its permissions") from reason
+        raise error("cannot be read (not UTF-8 text)", "save it as UTF-8") from reason
 
 
 def _rows(path: Path, place: Place) -> Iterator[tuple[int, dict[str, Any]]]:

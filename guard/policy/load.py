@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -17,6 +17,12 @@ from guard.policy.checks import Problem, check_corpus, check_target, check_tenan
 from guard.policy.corpus import corpus_files, corpus_folders
 from guard.policy.data import read_answers, read_prompts
 from guard.policy.extraction import Extracted, extracted_from
+from guard.policy.lint import (
+    SUFFIXES,
+    cut_by_comments,
+    path_in_a_list,
+    skipped_files,
+)
 from guard.policy.messages import translate
 from guard.policy.model import Place, Policy, PolicyTarget, PolicyWarning
 from guard.policy.named import stand_ins_for
@@ -30,11 +36,9 @@ from guard.verbatim import RunFilter
 
 Model = TypeVar("Model", bound=BaseModel)
 
-SUFFIXES: Final = frozenset({".yaml", ".yml"})
-
 
 def load_policy(path: Path, *, today: datetime.date | None = None, trained: bool = True) -> Policy:
-    """Read one policy file, or all ``*.yaml`` and ``*.yml`` files of a folder by name.
+    """Read one policy file, or all ``.yaml`` and ``.yml`` files of a folder by name.
 
     Args:
         today: the day that expiry is judged by; UTC's present day if not given.
@@ -50,7 +54,7 @@ def load_policy(path: Path, *, today: datetime.date | None = None, trained: bool
     if trained:
         loader.read_trained(trained_path(path))
         loader.warnings += _trained_in_parts(path)
-    return loader.finish(str(path))
+    return loader.finish(path)
 
 
 def _policy_files(path: Path) -> list[Path]:
@@ -62,7 +66,7 @@ def _policy_files(path: Path) -> list[Path]:
                 [PolicyError("no such file or folder", fix="check the path", file=str(path))]
             )
         files = sorted(
-            p for p in path.iterdir() if p.suffix in SUFFIXES and not p.name.startswith(".")
+            p for p in path.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith(".")
         )
     except OSError as error:
         raise InvalidPolicyError(
@@ -71,7 +75,13 @@ def _policy_files(path: Path) -> list[Path]:
         ) from error  # fmt: skip
     if not files:
         raise InvalidPolicyError(
-            [PolicyError("folder holds no policy", fix="add a .yaml file", file=str(path))]
+            [
+                PolicyError(
+                    "folder holds no policy",
+                    fix="add a file whose name ends in .yaml",
+                    file=str(path),
+                )
+            ]
         )
     return files
 
@@ -102,6 +112,7 @@ class _Loader:
             self.errors.append(error)
             return
         root = Place(source, ())
+        self.warnings += cut_by_comments(source)
         if source.data is None:
             self.errors.append(root.error("file is empty", "add `version: 1` and `targets`"))
             return
@@ -154,7 +165,7 @@ class _Loader:
             )
         )
 
-    def finish(self, shown: str) -> Policy:
+    def finish(self, path: Path) -> Policy:
         defaults = self.defaults[0] if self.defaults else Defaults()
         broken = bool(self.errors)
         self._sort(check_unique_ids([(spec.id, place) for spec, place in self.specs]))
@@ -167,8 +178,13 @@ class _Loader:
             raise InvalidPolicyError(by_place)
         if not targets:
             self.warnings.append(
-                PolicyWarning("holds no target: nothing is guarded", "add one", shown, 1, "targets")
+                PolicyWarning(
+                    "holds no target: nothing is guarded", "add one", str(path), 1, "targets"
+                )
             )
+        if path.is_dir():
+            with suppress(OSError):  # it could be listed when its policies were read
+                self.warnings += skipped_files(path, self.files)
         self._sort(_not_trained_since(targets, self.trained))
         return Policy(
             targets=tuple(targets),
@@ -234,8 +250,11 @@ class _Loader:
         if not given:
             self.errors.append(place.error("is empty", "add a prompt, or remove the field"))
         for index, prompt in enumerate(given):
+            own = place.at(index)
             if not prompt.strip():
-                self.errors.append(place.at(index).error("is blank", "write a prompt"))
+                self.errors.append(own.error("is blank", "write a prompt"))
+            elif wrong := path_in_a_list(prompt, own):
+                self.errors.append(wrong)
         return tuple(given)
 
     def _answers(self, spec: Target, place: Place) -> tuple[tuple[str, str], ...]:
@@ -257,10 +276,12 @@ class _Loader:
         patterns = [asked.corpus] if isinstance(asked.corpus, str) else asked.corpus
         corpus = place.at("corpus")
         try:
+            folders = corpus_folders(Path(place.source.file).parent, patterns, corpus)
             files = corpus_files(Path(place.source.file).parent, patterns, corpus)
-            self.files += files + corpus_folders(Path(place.source.file).parent, patterns)
-            self._sort(check_corpus(files, corpus))
-            return corpus_filter(files, asked.words, corpus, stand_ins)
+            self.files += files + folders
+            made = corpus_filter(files, asked.words, corpus, stand_ins)
+            self._sort(check_corpus(files, made.too_short, asked.words, corpus))
+            return made.runs
         except PolicyError as error:
             self.errors.append(error)
             return None
@@ -336,6 +357,10 @@ def _text(file: Path) -> str:
             return data.decode("utf-8", "replace")
         raise PolicyError("is not UTF-8 text", fix="save it as UTF-8", file=str(file)) from error
     except OSError as error:
-        raise PolicyError(
-            f"cannot be read ({error.strerror})", fix="check its permissions", file=str(file)
-        ) from error
+        if isinstance(error, IsADirectoryError):
+            fix = "give the folder a name that does not end in .yaml or .yml"
+        elif file.is_symlink() and not isinstance(error, PermissionError):
+            fix = "it is a link that leads to no file: correct or remove it"
+        else:
+            fix = "check its permissions"
+        raise PolicyError(f"cannot be read ({error.strerror})", fix=fix, file=str(file)) from error

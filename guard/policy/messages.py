@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import datetime
 import difflib
+import re
 from collections.abc import Iterator
+from functools import cache
 from typing import Any, Final, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -13,6 +16,7 @@ from guard.policy import schema
 from guard.policy.model import Place
 from guard.policy.source import FieldPath
 
+_DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
 _TAGS: Final = frozenset({"text", "list", "phrase"})
 _SHAPES: Final = {
     "model_type": ("must hold fields", "write `name: value` lines below it, indented"),
@@ -64,7 +68,7 @@ def _one(item: dict[str, Any], base: Place) -> PolicyError:
     place = base.at(*path)
     name = next((part for part in reversed(path) if isinstance(part, str)), "")
     if kind == "extra_forbidden":
-        return place.error(*_unknown_field(path))
+        return place.error(*_unknown_field(path, item["input"]))
     if kind == "missing":
         return base.at(*path[:-1]).error(f"`{name}` is missing", f"add `{name}`")
     if kind == "literal_error":
@@ -79,7 +83,26 @@ def _one(item: dict[str, Any], base: Place) -> PolicyError:
         bound = " ".join((_BOUNDS[kind], *map(str, context.values())))
         return place.error(f"must be {bound}", "correct the number")
     problem, fix = _SHAPES.get(kind, (str(item["msg"]).lower(), "correct the value"))
+    if kind in ("string_type", "phrase"):
+        fix = _why_no_text(item["input"]) or fix
+    if kind == "date_type" and isinstance(item["input"], str) and _DAY.fullmatch(item["input"]):
+        problem, fix = "is no day of the calendar", "correct it"
     return place.error(problem, fix)
+
+
+def _why_no_text(given: object) -> str:
+    """How text came to be something else in YAML; or nothing."""
+    if given is None:
+        return "give it a value"
+    if isinstance(given, bool):
+        return "put quotes around it: YAML reads yes, no, on, off, true and false as no text"
+    if isinstance(given, datetime.date):
+        return "put quotes around it: YAML reads it as a date"
+    if isinstance(given, (int, float)):
+        return "put quotes around it: YAML reads it as a number"
+    if isinstance(given, dict):
+        return "put quotes around the whole text: YAML reads a `:` in it as a field's end"
+    return ""
 
 
 def _strip_tags(loc: tuple[str | int, ...]) -> FieldPath:
@@ -94,21 +117,49 @@ def _strip_tags(loc: tuple[str | int, ...]) -> FieldPath:
     return tuple(part for index, part in enumerate(loc) if not is_tag(index))
 
 
-def _unknown_field(path: FieldPath) -> tuple[str, str]:
+def _unknown_field(path: FieldPath, value: object) -> tuple[str, str]:
     name = str(path[-1])
     parents = [part for part in path[:-1] if isinstance(part, str)]
     fix = schema.UNENFORCED_FIELDS.get((parents[-1] if parents else "", name))
     if fix is not None:
         return f"this version does not enforce `{name}`", fix
-    close = difflib.get_close_matches(name, list(_field_names(schema.PolicyFile)), n=1)
-    return "is not a field of a policy", f"did you mean `{close[0]}`?" if close else "remove it"
+    inside = parents[-1] if parents else ""
+    holders = _holders()
+    if found := holders.get(name):
+        where = " or ".join(
+            f"`{each}`" if each else "the top of the file" for each in sorted(found)
+        )
+        what = f"a field of `{inside}`" if inside else "a field of the file itself"
+        return f"is not {what}", f"it belongs to {where}: move it there"
+    if value is None and not name.isidentifier():
+        return (
+            "is not a field of a policy",
+            "put quotes around the whole text that it is a part of: YAML ends it at the comma",
+        )
+    own = [each for each, at in holders.items() if inside in at]
+    close = difflib.get_close_matches(name, own, n=1) or difflib.get_close_matches(
+        name, holders, n=1
+    )
+    if close:
+        return "is not a field of a policy", f"did you mean `{close[0]}`?"
+    return "is not a field of a policy", "remove it"
 
 
-def _field_names(model: type[BaseModel]) -> Iterator[str]:
+@cache
+def _holders() -> dict[str, set[str]]:
+    """Each field's name, and those of the fields that hold it; the top of a file is ``""``."""
+    found: dict[str, set[str]] = {}
+    for name, holder in _field_names(schema.PolicyFile, ""):
+        found.setdefault(name, set()).add(holder)
+    return found
+
+
+def _field_names(model: type[BaseModel], holder: str) -> Iterator[tuple[str, str]]:
     for name, info in model.model_fields.items():
-        yield info.alias or name
+        own = info.alias or name
+        yield own, holder
         for inner in _models_in(info.annotation):
-            yield from _field_names(inner)
+            yield from _field_names(inner, own)
 
 
 def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:

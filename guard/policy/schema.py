@@ -10,7 +10,15 @@ import datetime
 from collections.abc import Callable
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+)
 
 from guard.bundle import Answers, ContextAction, Mode, OnError, Respond
 from guard.phrase_table import Strength
@@ -42,10 +50,15 @@ def _text_or(other: str) -> Callable[[Any], str | None]:
         if isinstance(value, (list, tuple)):
             return "list" if other == "list" else None
         if isinstance(value, (dict, BaseModel)):
-            return other if other != "list" else None
+            return None if other == "list" or _is_a_sentence(value) else other
         return None
 
     return tag
+
+
+def _is_a_sentence(value: Any) -> bool:
+    # `- Note: this`, which YAML reads as a field `Note`.
+    return isinstance(value, dict) and len(value) == 1 and not str(next(iter(value))).islower()
 
 
 def _lenient_date(value: Any) -> Any:
@@ -60,6 +73,8 @@ def _lenient_date(value: Any) -> Any:
 
 Text = Annotated[str, Field(min_length=1, max_length=2000)]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
+# Some tools print a digest in capitals.
+KeyDigest = Annotated[str, Field(pattern=r"^sha256:[0-9a-fA-F]{64}$"), AfterValidator(str.lower)]
 TargetId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
 Prompts = Annotated[
     Annotated[Name, Tag("text")] | Annotated[list[Text], Tag("list")],
@@ -292,7 +307,7 @@ class TenantEntry(_Model):
     """A caller and what does not bind it."""
 
     name: Name = Field(description="Name used in the decision log.")
-    keys: list[Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]] = Field(
+    keys: list[KeyDigest] = Field(
         min_length=1,
         description="`sha256:` and the hex digest of each API key:"
         ' `printf %s "$KEY" | sha256sum`. The key itself is never written here.',

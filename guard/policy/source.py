@@ -7,6 +7,7 @@ errors, expanded size and depth are bounded, and only plain data types exist.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Final
@@ -21,6 +22,11 @@ MAX_DEPTH: Final = 32
 
 # Documents that are not parsed again while they stay as they are: parsing is most of a reload.
 _REMEMBERED: Final = 1024
+
+# As YAML ends a line (https://yaml.org/spec/1.1/#b-generic), so that its line numbers fit.
+_LINE_END: Final = re.compile("\r\n|[\r\n\x85\u2028\u2029]")
+# "Agent #7", and not "Agent  # seven of them".
+_GLUED: Final = re.compile(r" *(#(?:\d.*|\w\S*))\s*$")
 
 _LOADER: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _TAGS: Final = frozenset(
@@ -38,11 +44,13 @@ class Source:
         file: its name as the operator gave it.
         data: plain data.
         lines: 1-based line of each value (of its key, in a mapping), by path.
+        cut: what stands behind a value without quotes as a comment of one word, by path.
     """
 
     file: str
     data: Any
     lines: dict[FieldPath, int]
+    cut: dict[FieldPath, str] = field(default_factory=dict)
 
     def line(self, path: FieldPath) -> int:
         """The line of the value at ``path``, or of the nearest value around it."""
@@ -60,6 +68,7 @@ class _Node:
     key_lines: dict[str, int] = field(default_factory=dict)
     size: int = 1
     depth: int = 1
+    cut: str = ""
 
 
 @dataclass(slots=True)
@@ -85,20 +94,28 @@ def read_yaml(text: str, file: str) -> Source:
     try:
         root = _Builder(file).build(text)
     except yaml.YAMLError as error:
-        raise _syntax_error(error, file) from error
+        raise _syntax_error(error, file, text) from error
     lines: dict[FieldPath, int] = {}
-    return Source(file, _plain(root, (), lines), lines)
+    cut: dict[FieldPath, str] = {}
+    return Source(file, _plain(root, (), lines, cut), lines, cut)
 
 
-def _syntax_error(error: yaml.YAMLError, file: str) -> PolicyError:
-    mark = getattr(error, "problem_mark", None)
+def _syntax_error(error: yaml.YAMLError, file: str, text: str) -> PolicyError:
+    mark: Any = getattr(error, "problem_mark", None)
     problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "is not YAML"
-    return PolicyError(
-        f"not valid YAML: {problem}",
-        fix="check the indentation, and put quotes around text with a `:`, `#`, `'` or `*` in it",
-        file=file,
-        line=mark.line + 1 if mark is not None else 0,
-    )
+    fix = "check the indentation, and put quotes around text with a `:`, `#`, `'` or `*` in it"
+    rows = _LINE_END.split(text)
+    row = rows[mark.line] if mark is not None and mark.line < len(rows) else ""
+    first = row[mark.column : mark.column + 1] if row else ""
+    if "quoted scalar" in str(getattr(error, "context", "")) and "end of stream" in problem:
+        mark, problem = getattr(error, "context_mark", mark), "a quotation mark that is not closed"
+        fix = "close it, or put the other kind of quotation mark around text with this one in it"
+    elif first and "\t" in (first, *row[: len(row) - len(row.lstrip())]):
+        problem, fix = "a tab", "indent with spaces alone"
+    elif first and first in "@`%":
+        fix = f"put quotes around text that begins with `{first}`"
+    line = mark.line + 1 if mark is not None else 0
+    return PolicyError(f"not valid YAML: {problem}", fix=fix, file=file, line=line)
 
 
 class _Builder:
@@ -113,6 +130,7 @@ class _Builder:
 
     def build(self, text: str) -> _Node:
         documents = 0
+        rows = _LINE_END.split(text)
         for event in yaml.parse(text, Loader=_LOADER):
             mark = event.start_mark
             line = mark.line + 1 if mark is not None else 0
@@ -121,19 +139,20 @@ class _Builder:
                 if documents > 1:
                     raise self._error(line, "holds a second document", "use one file for each")
             elif isinstance(event, yaml.ScalarEvent):
-                self._add(_Node(line, self._scalar(event, line)), event.anchor)
+                node = _Node(line, self._scalar(event, line), cut=_comment_behind(event, rows))
+                self._add(node, event.anchor)
             elif isinstance(event, (yaml.SequenceStartEvent, yaml.MappingStartEvent)):
                 self._start(event, line)
             elif isinstance(event, (yaml.SequenceEndEvent, yaml.MappingEndEvent)):
                 done = self.open.pop()
                 self._add(done.node, done.anchor)
             elif isinstance(event, yaml.AliasEvent):
-                node = self.anchors.get(event.anchor or "")
-                if node is None:
+                known = self.anchors.get(event.anchor or "")
+                if known is None:
                     raise self._error(
                         line, f"`*{event.anchor}` has no anchor", f"define `&{event.anchor}` before"
                     )
-                self._add(node, None)
+                self._add(known, None)
         return self.root if self.root is not None else _Node(1, None)
 
     def _error(self, line: int, problem: str, fix: str) -> PolicyError:
@@ -162,6 +181,10 @@ class _Builder:
             event.value.encode()  # a lone surrogate is no text
             return self.scalars.construct_object(node)
         except (ValueError, KeyError, OverflowError, yaml.YAMLError) as error:
+            if tag == "tag:yaml.org,2002:timestamp":
+                raise self._error(
+                    line, f"`{event.value[:40]}` is no day of the calendar", "correct it"
+                ) from error
             raise self._error(
                 line, f"`{event.value[:40]}` cannot be read", "put quotes around it, or correct it"
             ) from error
@@ -208,15 +231,28 @@ class _Builder:
         return key
 
 
-def _plain(node: _Node, path: FieldPath, lines: dict[FieldPath, int]) -> Any:
+def _comment_behind(event: yaml.ScalarEvent, rows: list[str]) -> str:
+    """A comment of one word, or that begins with a number, right behind a value; or nothing."""
+    mark = event.end_mark
+    if event.style or mark is None or mark.line >= len(rows):
+        return ""
+    found = _GLUED.match(rows[mark.line], mark.column)
+    return found[1] if found else ""
+
+
+def _plain(
+    node: _Node, path: FieldPath, lines: dict[FieldPath, int], cut: dict[FieldPath, str]
+) -> Any:
     # Depth is bounded by MAX_DEPTH, so this may recurse.
     lines.setdefault(path, node.line)
+    if node.cut:
+        cut[path] = node.cut
     if isinstance(node.value, list):
-        return [_plain(item, (*path, index), lines) for index, item in enumerate(node.value)]
+        return [_plain(item, (*path, index), lines, cut) for index, item in enumerate(node.value)]
     if isinstance(node.value, dict):
         plain = {}
         for key, item in node.value.items():
             lines[(*path, key)] = node.key_lines[key]
-            plain[key] = _plain(item, (*path, key), lines)
+            plain[key] = _plain(item, (*path, key), lines, cut)
         return plain
     return node.value

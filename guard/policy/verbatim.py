@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -25,9 +25,21 @@ _Stamp = tuple[tuple[int, int, int], ...]
 _Key = tuple[tuple[Path, ...], int, tuple[StandIn, ...]]
 
 
+@dataclass(frozen=True, slots=True)
+class HeldCorpus:
+    """What is held of the files of a corpus.
+
+    Attributes:
+        too_short: files of too few words for a run that could be forbidden.
+    """
+
+    runs: RunFilter
+    too_short: tuple[Path, ...]
+
+
 def corpus_filter(
     files: Sequence[Path], words: int, place: Place, stand_ins: tuple[StandIn, ...] = ()
-) -> RunFilter:
+) -> HeldCorpus:
     """The filter of a corpus; made once for files that stay as they are.
 
     Args:
@@ -46,27 +58,31 @@ class _KeptFilters:
 
     def __init__(self, most_bytes: int) -> None:
         self._most_bytes = most_bytes
-        self._filters: OrderedDict[_Key, tuple[_Stamp, RunFilter]] = OrderedDict()
+        self._filters: OrderedDict[_Key, tuple[_Stamp, HeldCorpus]] = OrderedDict()
 
     def get(
         self, files: Sequence[Path], words: int, place: Place, stand_ins: tuple[StandIn, ...]
-    ) -> RunFilter:
+    ) -> HeldCorpus:
         key = (tuple(path.absolute() for path in files), words, stand_ins)
         before = _stamp(files)
         stamp, made = self._filters.pop(key, (None, None))
         if made is None or stamp != before:
-            made = _made(read_corpus(files, place), words, place, stand_ins)
+            made = _made(files, read_corpus(files, place), words, place, stand_ins)
             stamp = _stamp(files)
         if stamp == before and _settled(before):
             self._filters[key] = (before, made)
-            while sum(_size_of(kept) for _, kept in self._filters.values()) > self._most_bytes:
+            while sum(_size_of(kept.runs) for _, kept in self._filters.values()) > self._most_bytes:
                 self._filters.popitem(last=False)
         return made
 
 
 def _made(
-    documents: Sequence[Int64Array], words: int, place: Place, stand_ins: tuple[StandIn, ...]
-) -> RunFilter:
+    files: Sequence[Path],
+    documents: Sequence[Int64Array],
+    words: int,
+    place: Place,
+    stand_ins: tuple[StandIn, ...],
+) -> HeldCorpus:
     longest = max(map(len, documents))
     if longest <= words:
         raise place.error(
@@ -75,7 +91,8 @@ def _made(
             "give the text itself, or a smaller `words`",
         )
     made = RunFilter.of([*documents, *swapped_words(documents, stand_ins, words)], words)
-    return replace(made, corpus_words=sum(map(len, documents)))
+    short = (file for file, own in zip(files, documents, strict=True) if len(own) <= words)
+    return HeldCorpus(replace(made, corpus_words=sum(map(len, documents))), tuple(short))
 
 
 def _stamp(files: Sequence[Path]) -> _Stamp:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import datetime
 import json
 import os
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -185,9 +186,11 @@ def _report(policy: Policy, compiled: Compiled, results: Sequence[PolicyTestResu
     out("\n".join(columns(rows)))
     for warning in [*map(str, compiled.warnings), *_calibration_warnings(policy, compiled)]:
         out(f"\nwarning: {warning}")
+    today = datetime.datetime.now(datetime.UTC).date()
+    expired = {t.spec.id for t in policy.targets if t.spec.expires and t.spec.expires < today}
     for result in results:
         if not result.passed:
-            out(f"\nfailed: {_failure(result)}")
+            out(f"\nfailed: {_failure(result, expired)}")
     out()
     failed = sum(not result.passed for result in results)
     out(f"{_count(failed, 'test')} failed." if failed else "The policy is valid.")
@@ -202,9 +205,11 @@ def columns(rows: Sequence[Sequence[str]]) -> list[str]:
     ]
 
 
-def _failure(result: PolicyTestResult) -> str:
+def _failure(result: PolicyTestResult, expired: Container[str]) -> str:
     where = f"{result.place.source.file}:{result.place.line}"
-    if result.expect == "detected":
+    if result.target in expired:
+        said = "was not recognised, since the target has expired; set a later date, or remove it"
+    elif result.expect == "detected":
         said = "was not recognised; add it to `detect.examples`, or a name in it to `aliases`"
     else:
         said = (

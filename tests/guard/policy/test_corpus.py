@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -102,8 +103,19 @@ def test_folders_where_another_file_would_match_are_known(
         (tmp_path / name).mkdir(parents=True)
     (tmp_path / "sub" / "in.txt").write_text("x")
     for written in (pattern, str(tmp_path / pattern)):
-        found = corpus_folders(tmp_path, [written])
+        found = corpus_folders(tmp_path, [written], PLACE)
         assert {path.relative_to(tmp_path).as_posix() for path in found} == folders
+
+
+def test_a_folder_that_cannot_be_looked_into_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    locked = tmp_path / "book" / "locked"
+    locked.mkdir(parents=True)
+    access = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: path != locked and access(path, mode))
+    with pytest.raises(PolicyError, match=r"locked` cannot be looked into"):
+        corpus_folders(tmp_path, ["book/**/*.txt"], PLACE)
 
 
 def test_a_pattern_without_a_file_is_an_error_that_names_it(tmp_path: Path) -> None:
@@ -113,9 +125,10 @@ def test_a_pattern_without_a_file_is_an_error_that_names_it(tmp_path: Path) -> N
 
 def test_bytes_that_are_no_utf8_are_an_error_that_names_the_file(tmp_path: Path) -> None:
     path = tmp_path / "latin.txt"
-    path.write_bytes(b"caf\xe9")
-    with pytest.raises(PolicyError, match=r"latin\.txt`: cannot be read \(not UTF-8 text\)"):
-        read_corpus([path], PLACE)
+    for content in (b"caf\xe9", "two bytes a letter".encode("utf-16-le")):
+        path.write_bytes(content)
+        with pytest.raises(PolicyError, match=r"latin\.txt`: cannot be read \(not UTF-8 text\)"):
+            read_corpus([path], PLACE)
 
 
 def test_a_corpus_that_no_filter_could_hold_is_refused(

@@ -183,6 +183,17 @@ def change(where: str, value: Any) -> dict[str, Any]:
         ("detect.aliases", "Mirelle", "detect.aliases", "must be a list"),
         ("detect.aliases", [], "detect", "has neither aliases nor examples"),
         ("detect.alias", [], "detect.alias", "is not a field of a policy; did you mean `aliases`?"),
+        ("aliases", ["Orrin"], "aliases", "not a field of `targets`; it belongs to `detect`"),
+        ("detect.respond", "refuse", "detect.respond", "belongs to `defaults` or `targets`"),
+        ("detect.version", 1, "detect.version", "it belongs to the top of the file"),
+        ("tests", [{"prompt": "Who", "exactly?": None, "expect": "clean"}],
+         "tests[0].exactly?", "put quotes around the whole text"),
+        ("title", True, "title", "YAML reads yes, no, on, off"),
+        ("title", datetime.date(1984, 1, 1), "title", "YAML reads it as a date"),
+        ("owner", None, "owner", "must be text; give it a value"),
+        ("detect.aliases", [{"Harbor": "a tale"}], "detect.aliases[0]", "reads a `:` in it"),
+        ("forbid.phrases", [{"Harbor": "a tale"}], "forbid.phrases[0]", "reads a `:` in it"),
+        ("expires", "2027-02-30", "expires", "is no day of the calendar"),
         ("detect.examples", "no.jsonl", "detect.examples", "no such file"),
         ("detect.examples", "policy.yaml", "detect.examples", "neither a .jsonl nor a .txt"),
         ("detect.examples", ".", "detect.examples", "neither a .jsonl nor a .txt"),
@@ -235,6 +246,11 @@ def test_a_bad_part_of_the_file_is_named(
     error = only(path)
     assert error.field == field
     assert said in str(error)
+
+
+def test_a_digest_in_capitals_is_the_same_digest(tmp_path: Path) -> None:
+    path = write(tmp_path, target(), tenants=[{"name": "a", "keys": ["sha256:" + "AB" * 32]}])
+    assert load_policy(path).tenants[0].keys == ["sha256:" + "ab" * 32]
 
 
 def test_a_missing_field_is_named_at_its_target(tmp_path: Path) -> None:
@@ -375,6 +391,12 @@ def test_what_is_not_there_or_holds_no_policy_is_refused(tmp_path: Path) -> None
     assert "folder holds no policy" in str(only(tmp_path))
     (tmp_path / "p.yaml").write_bytes(b"\xff\xff")
     assert "is not UTF-8 text" in str(only(tmp_path))
+    (tmp_path / "p.yaml").unlink()
+    (tmp_path / "p.yaml").symlink_to(tmp_path / "gone.yaml")
+    assert "a link that leads to no file" in str(only(tmp_path))
+    (tmp_path / "p.yaml").unlink()
+    (tmp_path / "p.yaml").mkdir()
+    assert "give the folder a name" in str(only(tmp_path))
 
 
 FIELDS = {*target(), "version", "defaults", "targets", "tenants", "aliases", "examples", "phrases"}

@@ -26,12 +26,12 @@ def book(folder: Path, text: str = BOOK, name: str = "one.txt") -> Path:
 
 
 def test_a_protected_text_is_read_as_the_runs_that_it_forbids(tmp_path: Path) -> None:
-    files = [book(tmp_path), book(tmp_path, "Another text of some words.", "two.txt")]
+    files = [book(tmp_path), book(tmp_path, "Another text of some more words.", "two.txt")]
     path = write(tmp_path, target(forbid={"verbatim": verbatim(words=5)}))
     policy = load_policy(path)
     made = policy.targets[0].verbatim
     assert made is not None
-    assert (made.words, made.corpus_words) == (5, 18)
+    assert (made.words, made.corpus_words) == (5, 19)
     assert policy.files == (path, trained_path(path), *files, files[0].parent)
     assert policy.warnings == ()
     for run in runs_of([file.read_text() for file in files], 6):
@@ -88,6 +88,18 @@ def test_a_protected_text_that_changed_is_read_again_and_else_not(
     made = load_policy(path).targets[0].verbatim
     assert made is not None
     assert made.corpus_words == 15
+
+
+def test_texts_of_which_nothing_is_held_are_a_warning(tmp_path: Path) -> None:
+    book(tmp_path)
+    for name in ("a", "b", "c", "d"):
+        book(tmp_path, "A haiku is short.", f"{name}.txt")
+    path = write(tmp_path, target(forbid={"verbatim": verbatim(words=5)}))
+    (warning,) = load_policy(path).warnings
+    assert warning.field == "targets[0].forbid.verbatim.corpus"
+    assert "4 of 5 files have no run of 6 words" in str(warning)
+    assert "`a.txt`, `b.txt`, `c.txt` and 1 more" in str(warning)
+    assert load_policy(path).warnings == (warning,)
 
 
 def test_a_protected_text_with_markup_or_a_small_bound_is_a_warning(tmp_path: Path) -> None:

@@ -114,6 +114,14 @@ def test_compile_prints_the_digest_of_a_bundle_that_loads(
     assert bundle.encoder == encoder.digest
 
 
+def test_a_test_of_an_expired_target_is_told_as_such(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tests = [{"prompt": "Who is Mirelle Quay?", "expect": "detected"}]
+    assert run("check", write(tmp_path, target(expires="2020-01-01", tests=tests))) == 1
+    assert "was not recognised, since the target has expired" in capsys.readouterr().out
+
+
 def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(GuardError, match=r"cannot write a bundle to .*`--out`"):
