@@ -42,11 +42,7 @@ def register(subparsers: Subparsers) -> None:
     parser.add_argument(
         "--report", type=Path, metavar="DIR", help="also write calibration.json and .html there"
     )
-    parser.add_argument(
-        "--encoder",
-        metavar="NAME",
-        help="sentence encoder: a folder, a hub id, or http://HOST/v1#MODEL (default: MiniLM)",
-    )
+    policies.add_encoder(parser, "show names alone")
     parser.set_defaults(run=run)
 
 

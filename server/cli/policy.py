@@ -29,10 +29,12 @@ from guard.policy.schema import json_schema
 from guard.policy.vectors import Encode
 from server.kept_encodings import ENCODINGS, kept_encodings
 from server.launch.places import default_places
+from server.settings import NO_ENCODER, PREFIX
 
 if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
 
+ENCODER_VARIABLE: Final = f"{PREFIX}ENCODER"
 OK: Final = 0
 TESTS_FAILED: Final = 1
 INVALID: Final = 2
@@ -70,10 +72,21 @@ def register(subparsers: Subparsers) -> None:
 
 def _add_policy(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("path", type=Path, metavar="PATH", help="policy file, or folder of them")
+    add_encoder(parser, "do without, for policies of names alone")
+
+
+def add_encoder(parser: argparse.ArgumentParser, none: str) -> None:
+    """Add ``--encoder`` as the proxy has it.
+
+    Args:
+        none: what it means to give ``none``.
+    """
     parser.add_argument(
         "--encoder",
         metavar="NAME",
-        help="sentence encoder: a folder, a hub id, or http://HOST/v1#MODEL (default: MiniLM)",
+        default=os.environ.get(ENCODER_VARIABLE) or None,
+        help="sentence encoder, the one that serves: a folder, a hub id, http://HOST/v1#MODEL, or"
+        f" `{NO_ENCODER}` to {none} (default: `{ENCODER_VARIABLE}`, or else MiniLM)",
     )
 
 
@@ -119,7 +132,9 @@ def _schema(_: argparse.Namespace) -> int:
 def encoder_for(policy: Policy, name: str | None) -> Encoder | None:
     """The encoder of that name, if the policy needs one."""
     # Loading takes seconds; a policy of names alone does without.
-    if not any(target.examples or target.statements for target in policy.targets):
+    if name == NO_ENCODER or not any(
+        target.examples or target.statements for target in policy.targets
+    ):
         return None
     return load_encoder(name, api_key=os.environ.get(KEY_VARIABLE, ""))
 

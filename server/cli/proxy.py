@@ -44,8 +44,8 @@ def register(subparsers: Subparsers) -> None:
         help="run the guarding proxy before an existing vLLM",
         description="Run the guarding proxy before an existing vLLM. Each flag overrides the"
         f" environment variable of its name, such as {PREFIX}UPSTREAM. Keys are taken from the"
-        f" environment alone: {PREFIX}KEY (or --key-file), {PREFIX}UPSTREAM_API_KEY and"
-        f" {PREFIX}ENCODER_API_KEY.",
+        f" environment alone: {PREFIX}KEY (or --key-file), {PREFIX}ADMIN_KEY (or"
+        f" --admin-key-file), {PREFIX}UPSTREAM_API_KEY and {PREFIX}ENCODER_API_KEY.",
     )
     for name, kind, text in _FLAGS:
         parser.add_argument(f"--{name}", type=kind, default=None, help=text)

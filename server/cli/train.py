@@ -16,7 +16,6 @@ from guard.policy.train import Learnt, train
 from guard.policy.trained import trained_path, write_trained
 from server.cli import policy as policies
 from server.cli.calibration import method_report, percent
-from server.settings import NO_ENCODER
 
 if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -36,12 +35,7 @@ def register(subparsers: Subparsers) -> None:
     parser.add_argument(
         "--json", action="store_true", help="print what was learnt as JSON, not as a table"
     )
-    parser.add_argument(
-        "--encoder",
-        metavar="NAME",
-        help="sentence encoder, the one that serves: a folder, a hub id, http://HOST/v1#MODEL, or"
-        f" `{NO_ENCODER}` to learn words alone (default: MiniLM)",
-    )
+    policies.add_encoder(parser, "learn words alone")
     parser.set_defaults(run=run)
 
 
@@ -57,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
         policy = load_policy(args.path, trained=False)
     except PolicyError as error:
         return policies.invalid(error)
-    encoder = None if args.encoder == NO_ENCODER else policies.encoder_for(policy, args.encoder)
+    encoder = policies.encoder_for(policy, args.encoder)
     with policies.keeping(encoder) as encode:
         learnt = train(
             policy, _progress, encode=encode, encoder="" if encoder is None else encoder.digest

@@ -2,8 +2,13 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
+from typing import get_args
 
+from guard.decision import Outcome
 from tests.server.harness import Proxy
+
+OPERATING = Path("docs/OPERATING.md").read_text("utf-8")
 
 
 async def test_every_guarded_answer_carries_its_decision(proxy: Proxy) -> None:
@@ -70,6 +75,19 @@ async def test_requests_are_counted_by_outcome(proxy: Proxy) -> None:
     assert await proxy.metric("unlearn_guard_held_back_characters_count") == 1
     assert await proxy.metric("unlearn_guard_in_flight_requests") == 0
     assert await proxy.metric("unlearn_guard_engine_healthy") == 1
+
+
+async def test_each_metric_and_each_field_of_the_log_is_explained_to_operators(
+    proxy: Proxy,
+) -> None:
+    page = OPERATING[OPERATING.index("## Watching it") : OPERATING.index("## The sentence encoder")]
+    known = set(re.findall(r"`(\w+)`", page))
+    exposed = (await proxy.client.get("/metrics")).text
+    assert known >= set(re.findall(r"# TYPE (unlearn_guard_\w+?)(?:_total|_created)? ", exposed))
+    assert known >= set(get_args(Outcome))
+    await proxy.chat("Tides?")
+    (line,) = await proxy.decisions(1)
+    assert known >= line.keys()
 
 
 async def test_models_do_not_tell_where_they_are_stored(proxy: Proxy) -> None:
