@@ -121,6 +121,7 @@ class SlotTexts:
         slot, last = slots[first], step.position[first]
         behind = last + 1 - self._read[slot]
         far = (self._read[slot] == 0) | (behind > _FEW) | (behind < 0)
+        far |= self._unknown_ahead(step, slot, last)
         for row, at, end in zip(first[far], slot[far].tolist(), last[far].tolist(), strict=True):
             text = [*step.committed[at, :end].tolist(), int(step.token[row])]
             self._state[at] = self._reader.read_texts([text])[0]
@@ -135,6 +136,16 @@ class SlotTexts:
             read = read + unread
         self._state[near_slot] = state
         self._read[slot] = last + 1
+
+    def _unknown_ahead(
+        self, step: StepRows, slot: torch.Tensor, last: torch.Tensor
+    ) -> torch.Tensor:
+        """[n] whether a token beyond the vocabulary is unread, as of an image in a prompt."""
+        place = self._read[slot][:, None] + torch.arange(_FEW, device=slot.device)
+        most = step.committed.shape[1] - 1
+        token = step.committed[slot[:, None], place.clamp(max=most)]
+        unread = place <= last[:, None]
+        return (unread & (token >= self._reader.empty_token)).any(dim=1)
 
 
 class GuardedRows(ABC):

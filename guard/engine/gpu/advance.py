@@ -115,7 +115,13 @@ def _push_text(letters, words, text, texts, letter_values, word_values):
 
 
 @triton.jit
-def _begin_of_end(committed, inputs, read, last, letter_counts):
+def _known(token, vocab_size):
+    """Token ids, those beyond the vocabulary as the one record that stands for them all."""
+    return tl.where(token < vocab_size, token, vocab_size + 1)
+
+
+@triton.jit
+def _begin_of_end(committed, inputs, read, last, letter_counts, vocab_size):
     """Where the end of a text begins that has letters enough, ``read`` if it has not."""
     lane = tl.arange(0, _BLOCK)
     end = last + 1
@@ -126,7 +132,7 @@ def _begin_of_end(committed, inputs, read, last, letter_counts):
         inside = place >= read
         token = tl.load(committed + place, mask=inside & (place < last), other=0)
         token = tl.where(place == last, tl.load(inputs), token)
-        letters = tl.load(letter_counts + token, mask=inside, other=0)
+        letters = tl.load(letter_counts + _known(token, vocab_size), mask=inside, other=0)
         so_far = total + tl.cumsum(letters)
         reached = inside & (so_far >= _ENOUGH)
         total += tl.sum(letters)
@@ -137,7 +143,7 @@ def _begin_of_end(committed, inputs, read, last, letter_counts):
 
 
 @triton.jit(
-    do_not_specialize=["n_rows", "committed_stride"],
+    do_not_specialize=["n_rows", "committed_stride", "vocab_size"],
     do_not_specialize_on_alignment=["slot_of_row", "local_of_row", "input_ids", "positions"],
 )
 def advance_kernel(
@@ -158,6 +164,7 @@ def advance_kernel(
     word_values,
     letter_counts,
     code_points,
+    vocab_size,
     n_rows,
 ):
     """States of all guarded rows; a program for each row, of which each request's first works.
@@ -171,6 +178,7 @@ def advance_kernel(
         slot_of_row, local_of_row, input_ids, positions: [n_rows] as in vLLM's ``LogitsContext``.
         committed: [slots, committed_stride] int32 token ids.
         records, texts, …: see ``guard.engine.gpu.tables.TokenTables``.
+        vocab_size: tokens; an id beyond, as of an image in a prompt, parts words.
     """
     row = tl.program_id(0)
     slot = tl.load(slot_of_row + row).to(tl.int64)
@@ -188,7 +196,7 @@ def advance_kernel(
     read = tl.where(read > last + 1, 0, read)
     begin = read
     if last + 1 - read > _FEW:
-        begin = _begin_of_end(committed, inputs, read, last, letter_counts)
+        begin = _begin_of_end(committed, inputs, read, last, letter_counts, vocab_size)
     fresh = (read == 0) | (begin > read)
 
     letter_lane = tl.arange(0, LETTER_LANES)
@@ -215,6 +223,7 @@ def advance_kernel(
         fed = inside & (place >= last)
         tokens = tl.load(committed + place, mask=inside & (place < last), other=0).to(tl.int64)
         tokens = tl.where(fed, tl.load(inputs + place - last, mask=fed, other=0), tokens)
+        tokens = _known(tokens, vocab_size)
         for step in range(0, tl.minimum(n_tokens - base, _BLOCK)):
             token = tl.sum(tl.where(lane == step, tokens, 0))
             if pending > 0:

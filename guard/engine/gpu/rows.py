@@ -136,7 +136,7 @@ class KernelRows(GuardedRows):
             step.slot, step.local, step.token, step.position,
             step.committed, step.committed.stride(0),
             tokens.records, tokens.texts, tokens.letter_values, tokens.word_values,
-            tokens.letter_counts, tokens.code_points, rows, num_warps=1,
+            tokens.letter_counts, tokens.code_points, self._vocab_size, rows, num_warps=1,
         )  # fmt: skip
 
     def _penalise_ends(

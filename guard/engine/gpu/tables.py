@@ -11,6 +11,7 @@ import torch
 from guard.engine.lexicon import RaggedSymbols, texts_for
 from guard.engine.matcher import BoundSegment, Tokens
 from guard.engine.segment import BEGINNING, WHOLE
+from guard.engine.symbols import SEP_TEXT
 from guard.engine.windows import LETTERS_WIDTH, WORDS_WIDTH
 from guard.hashing import Int64Array, powers, salts
 from guard.normalise import SEP
@@ -25,13 +26,14 @@ class TokenTables:
     """A vocabulary for the kernels.
 
     Attributes:
-        records: [V + 1, 8] int32 of each token: its text where nothing pends, the same without its
-            lead bytes, flags (how many lead bytes, 8 where they are all, 16 where it is empty),
-            what it leaves pending, and the bits of its first 0, 1, 2, 3 lead bytes.
+        records: [V + 2, 8] int32 of each token, of the empty one, and of all beyond: its text where
+            nothing pends, the same without its lead bytes, flags (how many lead bytes, 8 where they
+            are all, 16 where it is empty), what it leaves pending, and the bits of its first 0, 1,
+            2, 3 lead bytes.
         texts: [T, 4] int32 of each text: where its letters begin and how many they are, then the
             same of its symbols with separators, 2^30 added to the number where the first is one.
         letter_values, word_values: [...] int64 symbols.
-        letter_counts: [V + 1] int32 letters of each token where nothing pends.
+        letter_counts: [V + 2] int32 letters of each token where nothing pends.
         code_points: [0x110000] int32 text of each code point.
         lead_tokens: [L] int64 tokens that can finish or extend a pending code point.
         order: [m] int64 token ids, as segments' ranges count them.
@@ -45,7 +47,10 @@ class TokenTables:
         vocabulary, device = tokens.windows.vocabulary, tokens.windows.device
         flags = vocabulary.lead + _ALL_LEAD * vocabulary.all_lead + _IS_EMPTY * vocabulary.is_empty
         columns = [vocabulary.plain, vocabulary.rest, flags, vocabulary.tail]
-        records = np.column_stack([*columns, vocabulary.lead_bits]).astype(np.int32)
+        known = np.column_stack([*columns, vocabulary.lead_bits]).astype(np.int32)
+        beyond = np.zeros((1, _RECORD), np.int32)
+        beyond[:, :2] = SEP_TEXT
+        records = np.concatenate([known, beyond])
         assert records.shape[1] == _RECORD
         letters = RaggedSymbols.of(texts_for(vocabulary, letters_alone=True))
         words = RaggedSymbols.of(texts_for(vocabulary, letters_alone=False))
@@ -66,7 +71,7 @@ class TokenTables:
         self.texts = on_device(texts, np.int32)
         self.letter_values = on_device(np.append(letters.values, 0), np.int64)
         self.word_values = on_device(np.append(words.values, 0), np.int64)
-        self.letter_counts = on_device(letters.lengths[vocabulary.plain], np.int32)
+        self.letter_counts = on_device(np.append(letters.lengths[vocabulary.plain], 0), np.int32)
         self.code_points = torch.from_numpy(vocabulary.code_point).to(device)
         self.lead_tokens = tokens.windows.lead_tokens
         self.order = tokens.order

@@ -200,6 +200,26 @@ def test_a_prompt_in_chunks_and_one_read_at_once_leave_the_same_state(length: in
     assert torch.equal(pair.kernels.state[0], pair.kernels.state[1])
 
 
+@pytest.mark.parametrize("length", [4, 15, 40, 250])
+def test_tokens_beyond_the_vocabulary_part_words(length: int) -> None:
+    # As an image's in a prompt. What lies behind the tables must not be read.
+    draw = random.Random(length)
+    vocabulary = [b"a", b"b", b" ", b"\xc3", b"\xa9"]
+    beyond = (len(vocabulary), len(vocabulary) + 1, 1 << 30)
+    pair = Pair(vocabulary, [sides(vocabulary, [[("ab", 0, HARD), ("b", 0, -1.0)]], [[0]])])
+    text = [draw.randrange(len(vocabulary)) for _ in range(length)]
+    for place in draw.sample(range(length), length // 4):
+        text[place] = draw.choice(beyond)
+    pair.join(0, [*text, 3, beyond[2]], [True])
+    pair.join(1, [*text, beyond[0], 0], [True])
+    pair.join(2, [*text, beyond[1], 0], [True])
+    assert pair.step([0, 1, 2], {}) != (0, 0, 0)
+    assert torch.equal(pair.kernels.state[1], pair.kernels.state[2])
+    # It stands among the few that are read one by one, too.
+    pair.texts[1] = [*pair.texts[1], beyond[2], 1]
+    pair.step([1], {})
+
+
 def test_a_slot_tells_who_has_it_and_a_bundle_goes_with_its_last_request() -> None:
     vocabulary = [b"a", b" "]
     pair = Pair(vocabulary, [sides(vocabulary, [[("a", 0, HARD)]], [[0]]) for _ in range(2)])
