@@ -16,6 +16,7 @@ from classifiers.policy_tests import run_policy_tests
 from guard.policy.compile import compile_loaded
 from guard.policy.load import load_policy
 from guard.policy.schema import json_schema
+from server.kept_encodings import kept_encodings
 from tests.guard.policy.writing import write_rows
 
 GUIDE = Path("docs/POLICIES.md").read_text("utf-8")
@@ -37,17 +38,22 @@ def data_beside(folder: Path) -> None:
     write_rows(folder / "data" / "hazard_answers.jsonl", rows)
 
 
+@pytest.fixture(scope="module")
+def encodings(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where what all policies are compared with is kept once it was encoded."""
+    return tmp_path_factory.mktemp("encodings") / "kept"
+
+
 @pytest.mark.parametrize("text", POLICIES)
 async def test_a_policy_of_the_guide_is_valid_and_passes_its_tests(
-    tmp_path: Path, text: str, encoder: SentenceEncoder
+    tmp_path: Path, text: str, encoder: SentenceEncoder, encodings: Path
 ) -> None:
     data_beside(tmp_path)
     (tmp_path / "policy.yaml").write_text(text, encoding="utf-8")
     policy = load_policy(tmp_path)
     assert [str(warning) for warning in policy.warnings] == []
-    made = compile_loaded(
-        policy, tmp_path / "bundles", encode=encoder.encode, encoder=encoder.digest
-    )
+    with kept_encodings(encodings, encoder) as encode:
+        made = compile_loaded(policy, tmp_path / "bundles", encode=encode, encoder=encoder.digest)
     batching = BatchingEncoder(encoder)
     results = await run_policy_tests(policy.targets, Detector(made.bundle, batching))
     await batching.aclose()
