@@ -45,7 +45,7 @@ def check_item(text: str, place: Place, what: str) -> Iterator[PolicyWarning]:
     elif _PATTERN.search(text):
         yield place.warning(
             f"`{text}` looks like a pattern, and is compared word by word as it stands",
-            f"write each form as {what} of its own; plurals and other endings are found by"
+            "write each form as an item of its own; plurals and other endings are found by"
             " themselves",
         )
     elif len(parts := _several(text, what)) > 1:
@@ -109,15 +109,15 @@ def skipped_files(folder: Path, used: Collection[Path]) -> Iterator[PolicyWarnin
     """
     data = {path.parent.resolve() for path in used}
     for path in sorted(folder.iterdir()):
-        if path.name.startswith("."):
+        if path.name.startswith(".") or path.suffix.lower() in SUFFIXES:
             continue
         if path.is_dir():
             if not any(each.is_relative_to(path.resolve()) for each in data):
                 yield from _policies_below(path)
         elif any(suffix.lower() in SUFFIXES for suffix in path.suffixes[:-1]):
             yield PolicyWarning(
-                "is not read, since its name does not end in `.yaml` or `.yml`",
-                "rename it, or move it out of the folder", str(path), 1, "targets",
+                "is not read, since its name does not end in .yaml or .yml",
+                "rename it, or move it out of the folder", str(path), 1, "",
             )  # fmt: skip
 
 
@@ -130,7 +130,7 @@ def _policies_below(folder: Path) -> Iterator[PolicyWarning]:
         if _is_policy(file):
             yield PolicyWarning(
                 "is not read: folders within the folder of policies are not looked into",
-                f"move it to `{folder.parent}`, or out of there", str(file), 1, "targets",
+                f"move it to `{folder.parent}`, or out of there", str(file), 1, "",
             )  # fmt: skip
 
 

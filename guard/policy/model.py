@@ -55,7 +55,11 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class PolicyWarning:
-    """Something that works but is likely not meant; its text reads like a ``PolicyError``'s."""
+    """Something that works but is likely not meant; its text reads like a ``PolicyError``'s.
+
+    Attributes:
+        field: empty where it is about the file as a whole; ``line`` then means nothing.
+    """
 
     problem: str
     fix: str
@@ -64,7 +68,8 @@ class PolicyWarning:
     field: str
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}: `{self.field}`: {self.problem}; {self.fix}"
+        place = f"{self.file}:{self.line}: `{self.field}`" if self.field else self.file
+        return f"{place}: {self.problem}; {self.fix}"
 
 
 @dataclass(frozen=True, slots=True)
