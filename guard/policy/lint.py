@@ -20,6 +20,8 @@ _PATTERN: Final = re.compile(
     r"\.[*+]|\\[bdswBDSW]|\[[^\]]*\w-\w[^\]]*\]|\(\?|\([^()]*\|[^()]*\)|^\^|\w\$$"
     r"|(?<!\S)\*\w{3}|\w{3}\*(?!\S)"
 )
+# One of these stands in all that is told of; in most names none does.
+_SIGN: Final = re.compile(r"[.*+\\\[(^$|;,\n\t]")
 _APART: Final = re.compile(r"\s*[;|\n\t]\s*")
 _COMMA: Final = re.compile(r"\s*,\s+")
 # Fields of free text.
@@ -37,6 +39,8 @@ def check_item(text: str, place: Place, what: str) -> Iterator[PolicyWarning]:
     Args:
         what: ``alias`` or ``phrase``.
     """
+    if _SIGN.search(text) is None:
+        return
     if _PATH.fullmatch(text) and (Path(place.source.file).parent / text).is_file():
         yield place.warning(
             f"`{text}` is taken as text, and a file of this name is not read",
