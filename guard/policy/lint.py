@@ -41,7 +41,7 @@ def check_item(text: str, place: Place, what: str) -> Iterator[PolicyWarning]:
     """
     if _SIGN.search(text) is None:
         return
-    if _PATH.fullmatch(text) and (Path(place.source.file).parent / text).is_file():
+    if _PATH.fullmatch(text) and _is_file(Path(place.source.file).parent / text):
         yield place.warning(
             f"`{text}` is taken as text, and a file of this name is not read",
             f"write each {what} as an item of its own",
@@ -57,6 +57,13 @@ def check_item(text: str, place: Place, what: str) -> Iterator[PolicyWarning]:
             f"`{text}` is one {what}, found only where all of it stands in a row",
             f"write its {len(parts)} parts as items of their own",
         )
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # in a folder that is not ours, or a name that no file can have
+        return False
 
 
 def _several(text: str, what: str) -> list[str]:

@@ -66,6 +66,21 @@ def test_a_file_among_names_is_told_where_there_is_such_a_file(tmp_path: Path) -
     assert "`names.txt` is taken as text" in told
 
 
+def test_a_name_in_a_folder_that_is_not_ours_is_a_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path, target(detect={"aliases": ["/vault/names.txt"]}))
+    is_file = Path.is_file
+
+    def locked(file: Path) -> bool:
+        if file.is_relative_to("/vault"):
+            raise PermissionError(13, "Permission denied")
+        return is_file(file)
+
+    monkeypatch.setattr(Path, "is_file", locked)
+    assert warnings_of(path) == []
+
+
 @pytest.mark.parametrize("field", ["examples", "counterexamples"])
 def test_a_file_in_a_list_of_prompts_is_refused(tmp_path: Path, field: str) -> None:
     detect = {"examples": ["Who is she?"], field: ["data/q.jsonl"]}
