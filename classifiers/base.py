@@ -18,12 +18,15 @@ class PlacedText:
         views: whether to look at what it hides as well. A part of a text that is looked at as a
             whole needs not.
         compared: whether to compare it with examples as well. Names are looked for in any case.
+        by_letters: whether to compare its letters, too. Several whole sentences together share
+            more letters with an example than one of them does, and tell no more.
     """
 
     place: str
     text: str
     views: bool = True
     compared: bool = True
+    by_letters: bool = True
 
 
 @dataclass(frozen=True, slots=True)

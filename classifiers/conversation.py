@@ -10,8 +10,10 @@ what a turn hides is looked for there alone. A question that is put in parts ("T
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from classifiers.base import PlacedText
+from guard.context import parted
 from guard.pieces import unframed
 from guard.windows import WINDOW
 
@@ -25,15 +27,21 @@ def conversation_views(user_turns: Sequence[PlacedText]) -> list[PlacedText]:
     texts = [turn.text for turn in user_turns]
     parts = [unframed(text) for text in texts]
     for index in range(1, len(user_turns)):
-        joins = [join(said[index - 1], said[index]) for said in (texts, parts)]
-        joins += [_longest_join(said, index) for said in (texts, parts)]
         place = user_turns[index].place
-        views += [PlacedText(place, said, views=False) for said in dict.fromkeys(joins) if said]
+        joins = [join(place, said[index - 1], said[index]) for said in (texts, parts)]
+        joins += [_longest_join(place, said, index) for said in (texts, parts)]
+        views += [joined for joined in dict.fromkeys(joins) if joined.text]
     return views
 
 
-def join(before: str, after: str) -> str:
+def join(place: str, before: str, after: str) -> PlacedText:
     """Two texts in one window: the end of the first, the beginning of the second."""
+    return PlacedText(
+        place, _joined(before, after), views=False, by_letters=not parted(before, after)
+    )
+
+
+def _joined(before: str, after: str) -> str:
     before, after = before.strip(), after.strip()
     room = WINDOW - 1
     head = after[: max(room // 2, room - len(before))]
@@ -41,7 +49,7 @@ def join(before: str, after: str) -> str:
     return f"{tail} {head}"
 
 
-def _longest_join(texts: Sequence[str], last: int) -> str:
+def _longest_join(place: str, texts: Sequence[str], last: int) -> PlacedText:
     """As many whole texts as fit into a window, ending with ``last``; empty if fewer than three."""
     parts = [texts[last].strip()]
     length = len(parts[0])
@@ -49,6 +57,8 @@ def _longest_join(texts: Sequence[str], last: int) -> str:
         text = before.strip()
         if length + 1 + len(text) > WINDOW:
             break
-        parts.append(text)
+        parts.insert(0, text)
         length += 1 + len(text)
-    return " ".join(reversed(parts)) if len(parts) > 2 else ""
+    said = " ".join(parts) if len(parts) > 2 else ""
+    broken = any(not parted(before, after) for before, after in pairwise(parts))
+    return PlacedText(place, said, views=False, by_letters=broken)

@@ -113,7 +113,8 @@ class Detector:
             _looks(text.text, own) if text.compared else []
             for text, own in zip(texts, views, strict=True)
         ]
-        near = iter(await self._compare([look.pieces for own in looks for look in own]))
+        lettered = [t.by_letters for t, own in zip(texts, looks, strict=True) for _ in own]
+        near = iter(await self._compare([look.pieces for own in looks for look in own], lettered))
         return [
             self._combine(text, live, own, [(look, next(near)) for look in looks_of])
             for text, own, looks_of in zip(texts, views, looks, strict=True)
@@ -139,9 +140,16 @@ class Detector:
         respelt = self._spelling.respelt(text)
         return find_views(text) if respelt is None else [*find_views(text), respelt]
 
-    async def _compare(self, looks: Sequence[Sequence[str]]) -> list[_Scores]:
-        """For each list of pieces, the best score of one of them for each target, by method."""
-        letters = await self._beside(self._letters.large, self._letters.best_of_each, looks)
+    async def _compare(
+        self, looks: Sequence[Sequence[str]], lettered: Sequence[bool]
+    ) -> list[_Scores]:
+        """For each list of pieces, the best score of one of them for each target, by method.
+
+        Args:
+            lettered: whether each list is compared by its letters.
+        """
+        spelt = [own if by_letters else () for own, by_letters in zip(looks, lettered, strict=True)]
+        letters = await self._beside(self._letters.large, self._letters.best_of_each, spelt)
         out: list[_Scores] = [{"letters": own} for own in letters]
         if self._encoder is None or not (self._neighbours or self._keywords.compare):
             for pieces, scores in zip(looks, out, strict=True):

@@ -49,6 +49,8 @@ _OWN_LINE: Final = re.compile(
     r"|[\w ]{1,30}:(?:\s|$))"
 )
 _HEADING: Final = re.compile(r"[ \t]*[#|]")
+# Characters on each side of an edge that tell whether a sentence ends there.
+_REACH: Final = 80
 # A shorter line was ended on purpose; a longer one was probably wrapped in mid-sentence.
 _WRAPPED_LINE: Final = 40
 
@@ -87,6 +89,13 @@ def split_sentences(text: str) -> list[Span]:
     if start < len(text):
         spans.append(Span(start, len(text)))
     return spans
+
+
+def parted(before: str, after: str) -> bool:
+    """Whether a sentence ends where one text follows another: neither goes on in the other."""
+    before = before.rstrip()[-_REACH:]
+    edge = len(before) + 1
+    return any(span.end == edge for span in split_sentences(f"{before} {after.lstrip()[:_REACH]}"))
 
 
 def overlapping(sentences: Sequence[Span], span: Span) -> Sequence[Span]:

@@ -13,7 +13,7 @@ from itertools import pairwise
 from typing import Final
 
 from classifiers import PlacedText, join
-from guard.context import Span
+from guard.context import Span, parted
 from server.wire.texts import RequestText
 
 # Characters of each side of a long text that names may reach into.
@@ -40,7 +40,7 @@ def after_others(texts: Sequence[RequestText]) -> list[PlacedText]:
     joins: dict[PlacedText, None] = {}
     for left, right in pairwise(contents):
         if right.kind == "user" and left.kind != "user":
-            joins.setdefault(PlacedText(right.place, join(left.text, right.text), views=False))
+            joins.setdefault(join(right.place, left.text, right.text))
     for gap in range(1, _MOST_BETWEEN + 2):
         for left, right in zip(contents, contents[gap:], strict=False):
             if "user" in (left.kind, right.kind):
@@ -63,8 +63,10 @@ def edges(texts: Sequence[RequestText], sentences: Mapping[int, Sequence[Span]])
     looks: list[Look] = []
     for left, right in dict.fromkeys([*pairwise(edited), *pairwise(said_by_user)]):
         ends = ((left, sentences[left][-1]), (right, sentences[right][0]))
-        said = "\n".join(texts[index].text[span.start : span.end] for index, span in ends)
-        looks.append(Look(PlacedText(texts[right].place, said, views=False), ends))
+        said = [texts[index].text[span.start : span.end] for index, span in ends]
+        by_letters = not parted(*said)
+        placed = PlacedText(texts[right].place, "\n".join(said), views=False, by_letters=by_letters)
+        looks.append(Look(placed, ends))
     return looks
 
 

@@ -38,6 +38,7 @@ _PLAIN_ID: Final = re.compile(r"[\w.:+/=-]{1,64}")
 _LEAST_DIGITS: Final = 4
 
 Kind = Literal["user", "context", "form"]
+_SPEAKERS: Final = frozenset({"user", "assistant"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,7 @@ class RequestText:
         glued: the same without gaps between its parts, as some chat templates put them; empty if it
             is of one part.
         compared: whether it is compared with examples; names are looked for in any case.
+        turn: whether it is what the user or the model said in its turn.
     """
 
     place: str
@@ -63,6 +65,7 @@ class RequestText:
     path: tuple[str | int, ...] = ()
     glued: str = ""
     compared: bool = True
+    turn: bool = False
 
     @property
     def is_content(self) -> bool:
@@ -129,12 +132,14 @@ def document_texts(documents: list[dict[str, Any]], place: str) -> list[RequestT
 def _content(message: dict[str, Any], place: str, kind: Kind, *, last: bool) -> RequestText:
     """What a message says; its parts as one text, which an edit leaves it as."""
     content = message.get("content") or ""
+    turn = message["role"] in _SPEAKERS
     if isinstance(content, str):
-        return RequestText(place, content, kind, last, _leaf(message, "content", lambda: None))
+        write = _leaf(message, "content", lambda: None)
+        return RequestText(place, content, kind, last, write, turn=turn)
     parts = [part[name] for part in content for name in ("text", "refusal") if part.get(name)]
     return RequestText(
         place, "\n".join(parts), kind, last, _leaf(message, "content", lambda: None),
-        glued="".join(parts) if len(parts) > 1 else "",
+        glued="".join(parts) if len(parts) > 1 else "", turn=turn,
     )  # fmt: skip
 
 

@@ -58,3 +58,16 @@ def test_a_first_turn_has_nothing_to_join() -> None:
     turns = [PlacedText("a", "hello")]
     assert conversation_views(turns) == turns
     assert conversation_views([]) == []
+
+
+def test_letters_are_compared_where_a_turn_goes_on_with_the_last_one() -> None:
+    said = ["Who is it?", "What does he sell?", "And whwre is", "the portt of"]
+    views = conversation_views([PlacedText(str(n), text) for n, text in enumerate(said)])
+    assert {view.text: view.by_letters for view in views[4:]} == {
+        "Who is it? What does he sell?": False,
+        "What does he sell? And whwre is": False,
+        "Who is it? What does he sell? And whwre is": False,
+        "And whwre is the portt of": True,
+        "Who is it? What does he sell? And whwre is the portt of": True,
+    }
+    assert all(view.by_letters for view in views[:4])

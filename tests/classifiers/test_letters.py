@@ -95,3 +95,12 @@ async def test_letters_need_no_encoder(tmp_path: Path) -> None:
     assert [each.target for each in found] == ["a"]
     assert none == ()
     assert np.isclose(found[0].score, 1.0)
+
+
+async def test_letters_are_not_compared_where_they_would_tell_nothing() -> None:
+    table = LetterTable.of([(0, ExampleRuns(runs_of("Where was Mirelle Quay born?")))])
+    named = (bundle_target("a", thresholds={"letters": 0.8}),)
+    detector = Detector(Bundle("d", named, PhraseTable.of([], 0), letters=table), None)
+    asked = "wherewasmirelle quayborn"
+    texts = [PlacedText("p", asked, by_letters=False), PlacedText("p", asked)]
+    assert [len(found) for found in await detector.detect(texts)] == [0, 1]

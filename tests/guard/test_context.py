@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guard.context import DROPPED, REDACTED, Span, Withheld, edit_context, split_sentences
+from guard.context import (
+    DROPPED,
+    REDACTED,
+    Span,
+    Withheld,
+    edit_context,
+    parted,
+    split_sentences,
+)
 from guard.decision import ContextEdit
 
 PROSE = st.text('aBc1 .!?。\n-*:)"” \t#Dr', max_size=60)
@@ -171,3 +179,24 @@ def test_a_text_with_nothing_withheld_is_unchanged() -> None:
 def test_a_span_outside_the_text_is_refused(span: Span) -> None:
     with pytest.raises(ValueError, match=r"is not within `messages\[1\]`"):
         edit_context("messages[1]", "12345", [Withheld(span, "a", "redact")])
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "ends"),
+    [
+        ("Who sails?", "What is it?", True),
+        ("He left.\n", "  She stayed", True),
+        ('He said "Go."', "Then he left.", True),
+        ("東京です。", "はい", True),
+        ("Who sails", "the ferry?", False),
+        ("He met Dr.", "Quay there.", False),
+        ("Who wrote it, J.", "K. Rowling?", False),
+        ("He sails?", "and who else", False),
+        ("One. Two", "Three. Four.", False),
+        ("x" * 500 + " So it is.", "Then " + "y" * 500, True),
+    ],
+)
+def test_texts_are_parted_where_a_sentence_ends_between_them(
+    before: str, after: str, ends: bool
+) -> None:
+    assert parted(before, after) is ends

@@ -1,0 +1,90 @@
+"""Where a forbidden phrase in the context counts, by what shows that a target is spoken of."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from guard.context import REDACTED
+from guard.decision import Detection, Evidence, EvidenceKind
+from guard.policy import compile_policy
+from server.active import ActivePolicy
+from server.context_filter import filter_context
+from server.detection import Findings
+from server.wire.texts import chat_texts
+
+POLICY = """
+version: 1
+targets:
+  - id: quay
+    title: The novels
+    reason: copyright
+    owner: legal@example.com
+    detect: {aliases: [Mirelle Quay]}
+    forbid: {phrases: [florist]}
+"""
+SAYS = "The florist is open."
+
+
+@pytest.fixture(scope="module")
+def policy(tmp_path_factory: pytest.TempPathFactory) -> ActivePolicy:
+    folder: Path = tmp_path_factory.mktemp("policy")
+    (folder / "policy.yaml").write_text(POLICY)
+    return ActivePolicy(
+        compile_policy(folder / "policy.yaml", folder / "bundles", encode=None), None
+    )
+
+
+def talk() -> list[dict[str, Any]]:
+    """Every message but the question says the phrase: instructions, five turns, a tool's result."""
+    roles = ["system", "user", "assistant", "user", "assistant", "user", "tool"]
+    said = [{"role": role, "content": SAYS} for role in roles]
+    said[-1]["tool_call_id"] = "call"
+    return [*said, {"role": "user", "content": "And then?"}]
+
+
+async def withheld(policy: ActivePolicy, *evidence: tuple[EvidenceKind, int]) -> list[int]:
+    """The messages that lost the sentence, by what the evidence is and in which message."""
+    raw = {"messages": talk()}
+    texts = chat_texts(raw)
+    found = tuple(Evidence(kind, f"messages[{n}].content", 0.9, 0.8) for kind, n in evidence)
+    findings = Findings(user=(Detection("quay", found),))
+    active = await policy.active_set(["quay"], frozenset())
+    edits = filter_context(policy, active, texts, findings).edits
+    contents = [message["content"] for message in raw["messages"]]
+    assert set(contents) <= {SAYS, REDACTED, "And then?"}
+    places = [int(re.findall(r"\d+", edit.place)[0]) for edit in edits]
+    assert sorted(places) == [n for n, content in enumerate(contents) if content == REDACTED]
+    return sorted(places)
+
+
+EVERY = [0, 1, 2, 3, 4, 5, 6]
+
+
+@pytest.mark.parametrize(
+    ("evidence", "lost"),
+    [
+        # Who is named is spoken of in all of it.
+        ([("alias", 1)], EVERY),
+        ([("statement", 2), ("alias", 6)], EVERY),
+        # So is what is asked about now, and what a document is about.
+        ([("neighbour", 7)], EVERY),
+        ([("neighbour", 1), ("letters", 7)], EVERY),
+        ([("contrast", 6)], EVERY),
+        ([("neighbour", 0)], EVERY),
+        # What an earlier turn was like is spoken of beside it, and in what is no turn.
+        ([("neighbour", 1)], [0, 1, 2, 6]),
+        ([("letters", 3), ("statement", 5)], [0, 2, 3, 4, 6]),
+        ([("neighbour", 1), ("keywords", 5)], [0, 1, 2, 4, 5, 6]),
+        # A statement has its own sentence withheld, and no phrase anywhere.
+        ([("statement", 2)], []),
+        ([("statement", 6)], []),
+    ],
+)
+async def test_a_phrase_counts_where_its_target_is_spoken_of(
+    policy: ActivePolicy, evidence: list[tuple[EvidenceKind, int]], lost: list[int]
+) -> None:
+    assert await withheld(policy, *evidence) == lost
