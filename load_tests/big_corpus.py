@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import yaml
 
-from guard.bundle import load_bundle
+from guard.bundle_loading import load_bundle
 from guard.hashing import Int64Array
 from guard.policy.corpus import Folding, WordHasher
 from guard.verbatim import FORBIDDEN, run_keys, run_length

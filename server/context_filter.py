@@ -41,7 +41,7 @@ def filter_context(
     """
     if not active.any:
         return Filtered()
-    reach = _reach(findings, texts)
+    nowhere, not_in_turns = _quiet(findings, texts)
     edits: list[ContextEdit] = []
     for index, text in enumerate(texts):
         if text.last:
@@ -55,7 +55,7 @@ def filter_context(
                 *_phrases(policy.bundle, active, text.text, views),
                 *_over_parts(policy.bundle, active, text, views),
             ]
-            if index in reach.get(each.target, (index,))
+            if each.target not in nowhere and not (text.turn and each.target in not_in_turns)
         ]
         withheld: list[Withheld] = []
         for item in touched:
@@ -79,30 +79,27 @@ def filter_context(
     return Filtered(tuple(edits))
 
 
-def _reach(findings: Findings, texts: Sequence[RequestText]) -> dict[str, frozenset[int]]:
-    """For targets that nobody names or asks about now, the texts where their phrases count.
+def _quiet(findings: Findings, texts: Sequence[RequestText]) -> tuple[set[str], set[str]]:
+    """Targets that nobody names or asks about now.
 
     A phrase that is forbidden in answers about a target ("florist", "genre") tells nothing of it
     where the talk is of somebody else. So where sentences of the context say what answers do,
-    those are withheld, and no others; where earlier turns are like a question, phrases count in
-    these, in the turns beside them, and in all that is no turn, such as documents. Targets that
-    are not returned are spoken of: their phrases count in every text.
+    those are withheld, and no others; and where earlier turns are like a question, so are those,
+    and of the other turns nothing. A turn that goes on with them asks about the target as well.
+
+    Returns:
+        Those whose phrases count in no text, and those whose phrases count in what is no turn,
+        such as documents.
     """
-    turns = [index for index, text in enumerate(texts) if text.turn]
-    earlier = {texts[index].place: at for at, index in enumerate(turns) if not texts[index].last}
-    found: dict[str, frozenset[int]] = {}
+    earlier = {text.place for text in texts if text.turn and not text.last}
+    nowhere, not_in_turns = set[str](), set[str]()
     for detection in findings.merged:
         evidence = [each for each in detection.evidence if each.kind != "statement"]
-        if any(each.kind == "alias" or each.place not in earlier for each in evidence):
-            continue
-        near = {turns[at] for each in evidence for at in _beside(earlier[each.place], turns)}
-        others = {index for index, text in enumerate(texts) if not text.turn and evidence}
-        found[detection.target] = frozenset(near | others)
-    return found
-
-
-def _beside(at: int, turns: Sequence[int]) -> range:
-    return range(max(0, at - 1), min(len(turns), at + 2))
+        if not evidence:
+            nowhere.add(detection.target)
+        elif all(each.kind != "alias" and each.place in earlier for each in evidence):
+            not_in_turns.add(detection.target)
+    return nowhere, not_in_turns
 
 
 def _phrases(bundle: Bundle, active: ActiveSet, text: str, views: Sequence[View]) -> list[Touched]:

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import torch
 
-from guard.bundle import EngineBundle, load_engine_bundle
+from guard.bundle import EngineBundle
+from guard.bundle_loading import load_engine_bundle
 from guard.engine.cpu import is_compiled_for
 from guard.engine.matcher import PhraseMatcher, Tokens
 from guard.engine.reader import parts

@@ -13,14 +13,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from guard.bundle import (
-    Bundle,
-    BundleTarget,
-    Method,
-    StandIn,
-    Tenant,
-    write_bundle,
-)
+from guard.bundle import Bundle, BundleTarget, Method, StandIn, Tenant
+from guard.bundle_writing import write_bundle
 from guard.canonical import canonical_json, canonical_object
 from guard.letter_table import ExampleRuns, LetterTable
 from guard.normalise import SEP, normalise

@@ -24,7 +24,8 @@ from typing import Any, Final
 import httpx
 import yaml
 
-from guard.bundle import load_bundle, write_bundle
+from guard.bundle_loading import load_bundle
+from guard.bundle_writing import write_bundle
 from guard.normalise import normalise
 from guard.plan import XARG, GuardPlan, sign_plan
 from load_tests import stack

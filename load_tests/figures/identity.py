@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from guard.bundle import load_bundle
+from guard.bundle_loading import load_bundle
 from load_tests import stack, tofu
 from load_tests.chat import Answer, Endpoint, ask_all
 from load_tests.decisions import read_decisions

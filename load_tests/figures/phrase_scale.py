@@ -71,7 +71,9 @@ def _measure_one(size: int, model: Path) -> dict[str, Any]:
     import torch
     from transformers import AutoTokenizer
 
-    from guard.bundle import BundleTarget, load_engine_bundle, write_bundle
+    from guard.bundle import BundleTarget
+    from guard.bundle_loading import load_engine_bundle
+    from guard.bundle_writing import write_bundle
     from guard.engine.bundles import LoadedBundle
     from guard.engine.matcher import Tokens
     from guard.engine.reader import reader_of

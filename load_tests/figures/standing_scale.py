@@ -53,7 +53,9 @@ def measure(options: Options) -> Measured:
 
 
 def _measure_one(size: int) -> dict[str, Any]:
-    from guard.bundle import BundleTarget, load_bundle, write_bundle
+    from guard.bundle import BundleTarget
+    from guard.bundle_loading import load_bundle
+    from guard.bundle_writing import write_bundle
     from guard.decision import Detection, Evidence
     from guard.phrase_table import BundlePhrase
     from server.active import ActivePolicy

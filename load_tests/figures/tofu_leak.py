@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from guard.bundle import write_bundle
+from guard.bundle_writing import write_bundle
 from guard.plan import GuardPlan
 from guard.policy import load_policy
 from load_tests import stack, tofu

@@ -19,7 +19,7 @@ from typing import Any, Final
 
 import yaml
 
-from guard.bundle import write_bundle
+from guard.bundle_writing import write_bundle
 from guard.plan import GuardPlan
 from load_tests import stack, tofu
 from load_tests.chat import Answer, Endpoint, Extra, ask_all, nothing_more, with_plan

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from classifiers import BatchingEncoder, load_encoder
-from guard.bundle import write_bundle
+from guard.bundle_writing import write_bundle
 from guard.plan import GuardPlan
 from load_tests import stack, tofu
 from load_tests.chat import Answer, Endpoint, Extra, ask_all, nothing_more, with_plan

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from classifiers.encoder import SentenceEncoder
-from guard.bundle import Bundle, BundleTarget, write_bundle
+from guard.bundle import Bundle, BundleTarget
+from guard.bundle_writing import write_bundle
 from guard.normalise import SEP, normalise
 
 

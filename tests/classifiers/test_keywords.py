@@ -6,7 +6,7 @@ import numpy as np
 
 from classifiers import BatchingEncoder, Detector, PlacedText, SentenceEncoder
 from classifiers.keywords import Keywords
-from guard.bundle import write_bundle
+from guard.bundle_writing import write_bundle
 from guard.keywords import KeywordTable, key_words
 from guard.policy.compile import compile_policy
 from tests.classifiers.bundles import bundle_target

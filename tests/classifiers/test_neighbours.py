@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from classifiers import neighbours as module
 from classifiers.encoder import SentenceEncoder
 from classifiers.neighbours import Neighbours
-from guard.bundle import Bundle, write_bundle
+from guard.bundle import Bundle
+from guard.bundle_writing import write_bundle
 from guard.policy.vectors import general_prompts
 from tests.classifiers.bundles import bundle_target
 

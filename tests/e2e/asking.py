@@ -19,7 +19,8 @@ from typing import Any, Final
 
 import httpx
 
-from guard.bundle import BundleTarget, write_bundle
+from guard.bundle import BundleTarget
+from guard.bundle_writing import write_bundle
 from guard.normalise import normalise
 from guard.phrase_table import BundlePhrase
 from guard.plan import XARG, GuardPlan, sign_plan

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from guard.bundle import load_bundle
+from guard.bundle_loading import load_bundle
 from guard.normalise import normalise
 from guard.stream import Scanner
 from tests.e2e.conftest import MODEL, Stack, alike

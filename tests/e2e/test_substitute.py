@@ -7,7 +7,8 @@ import json
 import httpx
 import pytest
 
-from guard.bundle import Bundle, load_bundle
+from guard.bundle import Bundle
+from guard.bundle_loading import load_bundle
 from guard.normalise import normalise
 from guard.stream import Scanner
 from tests.e2e.conftest import MODEL, Stack, alike

@@ -11,16 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from guard.bundle import (
-    CANARY_PHRASE,
-    CANARY_TARGET,
-    Bundle,
-    BundleTarget,
-    Tenant,
-    load_bundle,
-    load_engine_bundle,
-    write_bundle,
-)
+from guard.bundle import CANARY_PHRASE, CANARY_TARGET, Bundle, BundleTarget, Tenant
+from guard.bundle_loading import load_bundle, load_engine_bundle
+from guard.bundle_writing import write_bundle
 from guard.canonical import canonical_json
 from guard.errors import BundleError
 from guard.keywords import KeywordTable
@@ -158,6 +151,7 @@ def test_the_digest_does_not_depend_on_the_process(tmp_path: Path) -> None:
     """Another process has another hash seed, so another order of any set."""
     code = (
         "import sys; from pathlib import Path; from guard.bundle import *;"
+        "from guard.bundle_writing import write_bundle;"
         "print(write_bundle(Path(sys.argv[1]), targets=[], phrases=[],"
         " tenants=[Tenant('t', ('a', 'b'), ('x', 'y'))]).digest)"
     )
@@ -281,7 +275,7 @@ def test_a_failed_write_leaves_nothing_behind(
     def fail(*_: object) -> None:
         raise OSError(28, "no space left on device")
 
-    monkeypatch.setattr("guard.bundle.os.fsync", fail)
+    monkeypatch.setattr("guard.bundle_writing.os.fsync", fail)
     with pytest.raises(BundleError, match="no space left"):
         write(tmp_path)
     assert list(tmp_path.iterdir()) == []

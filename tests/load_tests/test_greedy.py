@@ -11,7 +11,8 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from guard.bundle import BundleTarget, write_bundle
+from guard.bundle import BundleTarget
+from guard.bundle_writing import write_bundle
 from guard.engine.vocabulary import gpt2_alphabet
 from guard.normalise import normalise
 from guard.phrase_table import BundlePhrase

@@ -20,7 +20,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from guard.bundle import CANARY_PHRASE, load_engine_bundle
+from guard.bundle import CANARY_PHRASE
+from guard.bundle_loading import load_engine_bundle
 from guard.errors import GuardError
 from guard.plan import GuardPlan, verify_plan
 from server.app import create_app

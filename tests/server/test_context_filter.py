@@ -75,10 +75,10 @@ EVERY = [0, 1, 2, 3, 4, 5, 6]
         ([("neighbour", 1), ("letters", 7)], EVERY),
         ([("contrast", 6)], EVERY),
         ([("neighbour", 0)], EVERY),
-        # What an earlier turn was like is spoken of beside it, and in what is no turn.
-        ([("neighbour", 1)], [0, 1, 2, 6]),
-        ([("letters", 3), ("statement", 5)], [0, 2, 3, 4, 6]),
-        ([("neighbour", 1), ("keywords", 5)], [0, 1, 2, 4, 5, 6]),
+        # What earlier turns were like may be spoken of in what is no turn.
+        ([("neighbour", 1)], [0, 6]),
+        ([("letters", 3), ("statement", 5)], [0, 6]),
+        ([("neighbour", 1), ("keywords", 5)], [0, 6]),
         # A statement has its own sentence withheld, and no phrase anywhere.
         ([("statement", 2)], []),
         ([("statement", 6)], []),

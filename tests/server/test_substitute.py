@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from guard.bundle import load_bundle
+from guard.bundle_loading import load_bundle
 from tests.server.harness import MODEL, FakeEngine, Proxy, events, proxied, streamed_text
 
 POLICY = """

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from guard.bundle import Bundle, BundleTarget, write_bundle
+from guard.bundle import Bundle, BundleTarget
+from guard.bundle_writing import write_bundle
 from guard.engine import enforcer
 from guard.phrase_table import BundlePhrase
 from guard.plan import BUNDLES_VARIABLE, KEY_VARIABLE, XARG, GuardPlan, PlanMode, sign_plan

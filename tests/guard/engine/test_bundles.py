@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from guard.bundle import CANARY_TARGET, load_engine_bundle, write_bundle
+from guard.bundle import CANARY_TARGET
+from guard.bundle_loading import load_engine_bundle
+from guard.bundle_writing import write_bundle
 from guard.engine.bundles import LoadedBundle, admit
 from guard.engine.matcher import Tokens
 from guard.engine.symbols import symbol_vocabulary

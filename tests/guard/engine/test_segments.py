@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 import torch
 
-from guard.bundle import EngineBundle, load_engine_bundle, write_bundle
+from guard.bundle import EngineBundle
+from guard.bundle_loading import load_engine_bundle
+from guard.bundle_writing import write_bundle
 from guard.engine.matcher import PhraseMatcher, Tokens
 from guard.engine.segment import compile_segment
 from guard.engine.segments import MAX_SEGMENTS, SegmentSet, segments_of

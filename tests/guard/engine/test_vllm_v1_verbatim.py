@@ -15,7 +15,7 @@ pytest.importorskip("vllm", reason="the engine extra is not installed")
 from vllm import SamplingParams
 from vllm.v1.sample.logits_processor.interface import BatchUpdate, MoveDirectionality
 
-from guard.bundle import write_bundle
+from guard.bundle_writing import write_bundle
 from guard.engine import enforcer, vllm_v1
 from guard.engine.vllm_v1 import GuardLogitsProcessor
 from guard.phrase_table import BundlePhrase

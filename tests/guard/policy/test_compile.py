@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from guard.bundle import CANARY_TARGET, load_bundle
+from guard.bundle import CANARY_TARGET
+from guard.bundle_loading import load_bundle
 from guard.phrase_table import BundlePhrase
 from guard.phrases import clipped
 from guard.policy.compile import KnownTargets, compile_loaded, compile_policy

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from guard.bundle import Method, load_bundle
+from guard.bundle import Method
+from guard.bundle_loading import load_bundle
 from guard.normalise import SEP, normalise
 from guard.policy.calibrate import NAMELESS
 from guard.policy.compile import compile_loaded

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from classifiers.encoder import SentenceEncoder
-from guard.bundle import load_bundle
+from guard.bundle_loading import load_bundle
 from guard.errors import GuardError
 from server.cli import policy as cli
 from tests.guard.policy.writing import target, write

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from guard.bundle import load_engine_bundle, write_bundle
+from guard.bundle_loading import load_engine_bundle
+from guard.bundle_writing import write_bundle
 from guard.engine import cpu
 from guard.engine.bundles import LoadedBundle
 from guard.engine.cpu import step
