@@ -19,14 +19,32 @@ from urllib.parse import unquote
 
 from server.attacks.exchange import Choice, Reply
 
-_BASE64: Final = re.compile(r"[A-Za-z0-9+/_-]{8,}={0,2}")
-_HEX: Final = re.compile(r"(?:[0-9a-fA-F]{2}[\s:,]?){4,}")
+_BASE64: Final = re.compile(r"[A-Za-z0-9+/_-]{4,}={1,2}|[A-Za-z0-9+/_-]{8,}")
+# Cut into lines or groups.
+_WRAPPED_BASE64: Final = re.compile(
+    r"(?<![A-Za-z0-9+/_-])(?:[A-Za-z0-9+/_-]{4,}+\s++){1,40}[A-Za-z0-9+/_-]*={0,2}(?![^\s.])"
+)
+_HEX: Final = re.compile(r"(?:(?:0x|\\x)?[0-9a-fA-F]{2}[\s:,;-]{0,2}){4,}")
+_HEX_PAIR: Final = re.compile(r"(?:0x|\\x)?([0-9a-fA-F]{2})")
+_ESCAPE: Final = re.compile(r"\\(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|([0-7]{3}))")
 _CODES: Final = re.compile(r"(?:\b\d{2,3}\b[\s,]*){4,}")
 _WORDS: Final = re.compile(r"[^\W_]+")
 _SENTENCE: Final = re.compile(r"[.!?]\s+")
 # One letter or digit that stands alone, and the next one that does.
 _SINGLES: Final = re.compile(r"(?:(?<![^\W_])[^\W_](?![^\W_])[\W_]*){3,}")
-_LEET: Final = str.maketrans("4310$57@", "aeiossta")
+# The same, where words are parted by more than letters are.
+_CLOSE_SINGLES: Final = re.compile(r"(?:(?<![^\W_])[^\W_](?![^\W_])(?:[^\w\n]|_)?){2,}")
+_SPELT: Final = re.compile(
+    r"(?<![^\W_])([^\W_])(?![^\W_])[^\w\n]{0,3}(?:as in|is for|for|like)\s+[^\W_]+", re.IGNORECASE
+)
+# Words of children's languages that hang something on: where it began, it may have had a consonant
+# or several.
+_PIG_LATIN: Final = re.compile(
+    r"(?<![^\W_])([^\W\d_]{2,}?)[^\w\s]?(?:w|h|y)?ay(?![^\W_])", re.IGNORECASE
+)
+_CONSONANTS: Final = re.compile(r"(?:qu|[^aeiou\W\d_])+\Z", re.IGNORECASE)
+_LEETS: Final = (str.maketrans("4310$57@", "aeiossta"), str.maketrans("4310$57@", "aelossta"))
+_MARKUP: Final = re.compile(r"[*_`~]+")
 _ALPHABET: Final = "abcdefghijklmnopqrstuvwxyz"
 _SHIFTS: Final = [
     str.maketrans(
@@ -111,18 +129,58 @@ def _of_text(by: str, text: str) -> Iterator[Reading]:
     yield Reading(f"{by}, words backwards", " ".join(text.split()[::-1]))
     yield Reading(f"{by}, each word backwards", " ".join(w[::-1] for w in text.split()))
     yield Reading(f"{by}, letters put together", _SINGLES.sub(_joined, text))
-    yield Reading(f"{by}, leetspeak", text.translate(_LEET))
+    yield Reading(f"{by}, letters of words put together", _CLOSE_SINGLES.sub(_joined, text))
+    if spelt := _SPELT.findall(text):
+        yield Reading(f"{by}, spelt", "".join(spelt))
+    yield from _pig_latin(by, text)
+    for leet in _LEETS:
+        yield Reading(f"{by}, leetspeak", text.translate(leet))
     for number, shift in enumerate(_SHIFTS, 1):
         yield Reading(f"{by}, letters shifted by {number}", text.translate(shift))
     for code, decoded in _decoded(text):
         yield Reading(f"{by}, {code}", decoded)
-    for unescaped in {unquote(text), html.unescape(text)} - {text}:
+    plain = {
+        unquote(text),
+        html.unescape(text),
+        _ESCAPE.sub(_character, text),
+        _MARKUP.sub("", text),
+    }
+    for unescaped in plain - {text}:
         yield Reading(f"{by}, unescaped", unescaped)
     yield from _acrostics(by, text)
 
 
 def _joined(match: re.Match[str]) -> str:
     return "".join(_WORDS.findall(match[0])) + " "
+
+
+def _character(match: re.Match[str]) -> str:
+    four, two, octal = match.groups()
+    code = int(octal, 8) if octal else int(four or two, 16)
+    return chr(code) if not 0xD800 <= code < 0xE000 else match[0]
+
+
+def _pig_latin(by: str, text: str) -> Iterator[Reading]:
+    """Each word with what it hangs on taken off, and its end put before it: letters or a cluster.
+
+    A capital inside tells where the word began; else one letter was moved, or two or three, or as
+    many consonants as there are.
+    """
+    if not _PIG_LATIN.search(text):
+        return
+
+    def back(match: re.Match[str], moved: int) -> str:
+        core = match[1]
+        capital = next((n for n, char in enumerate(core) if n and char.isupper()), 0)
+        cluster = _CONSONANTS.search(core)
+        at = capital or (len(core) - moved if moved else cluster.start() if cluster else 0)
+        return core[at:] + core[:at]
+
+    counts = ((1, "one letter"), (2, "two letters"), (3, "three letters"), (0, "consonants"))
+    for moved, what in counts:
+        said = _PIG_LATIN.sub(lambda match, moved=moved: back(match, moved), text)  # type: ignore[misc]
+        yield Reading(f"{by}, {what} put back", said)
+    yield Reading(f"{by}, endings left out", _PIG_LATIN.sub(r"\1", text))
 
 
 def _acrostics(by: str, text: str) -> Iterator[Reading]:
@@ -137,19 +195,18 @@ def _acrostics(by: str, text: str) -> Iterator[Reading]:
 
 
 def _decoded(text: str) -> Iterator[tuple[str, str]]:
-    for match in _BASE64.finditer(text):
-        code = match[0].rstrip("=").translate(str.maketrans("-_", "+/"))
+    codes_of_64 = [match[0] for match in _BASE64.finditer(text)]
+    codes_of_64 += ["".join(match[0].split()) for match in _WRAPPED_BASE64.finditer(text)]
+    for found in codes_of_64:
+        code = found.rstrip("=").translate(str.maketrans("-_", "+/"))
         try:
             raw = base64.b64decode(code + "=" * (-len(code) % 4), validate=True)
         except (binascii.Error, ValueError):
             continue
         yield "base64", raw.decode("utf-8", "replace")
     for match in _HEX.finditer(text):
-        digits = re.sub(r"[^0-9a-fA-F]", "", match[0])
-        yield (
-            "hexadecimal",
-            bytes.fromhex(digits[: len(digits) // 2 * 2]).decode("utf-8", "replace"),
-        )
+        digits = "".join(_HEX_PAIR.findall(match[0]))
+        yield "hexadecimal", bytes.fromhex(digits).decode("utf-8", "replace")
     for match in _CODES.finditer(text):
         codes = [int(code) for code in re.findall(r"\d+", match[0])]
         yield "character codes", "".join(chr(code) for code in codes if 32 <= code < 256)

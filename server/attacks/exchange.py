@@ -77,8 +77,8 @@ class Reply:
 
     @property
     def failed(self) -> bool:
-        """Whether nothing can be told from it: neither an answer nor a rejected request."""
-        return self.status not in (200, 400, 413, 422)
+        """Whether nothing can be told from it: neither a whole answer nor a rejected request."""
+        return self.status not in (200, 400, 413, 422) or (self.status == 200 and self.error != "")
 
     def json(self) -> dict[str, Any]:
         """The record in JSON types."""

@@ -1,10 +1,14 @@
-"""Conversations kept in a file, so that a run goes on where it was stopped, and scores again."""
+"""Conversations kept in a file, so that a run goes on where it was stopped, and scores again.
+
+Its first line says who was asked: answers of another model, or under another policy, are none of
+this one's.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,7 +47,7 @@ def digest(ask: Ask) -> str:
 
 
 class Transcripts:
-    """One file, one conversation a line; the last of a key counts."""
+    """One file: who was asked, then one conversation a line; the last of a key counts."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -58,6 +62,24 @@ class Transcripts:
             return {}
         return {held.key: held for held in self._lines()}
 
+    def claim(self, asked: Mapping[str, str]) -> Path | None:
+        """Keep the answers of one model, under one policy; another's are put aside, not lost.
+
+        Returns:
+            Where those of another are now, if there were any.
+
+        Raises:
+            GuardError: a file that is none of ours.
+        """
+        aside = None
+        if self.path.exists():
+            if self._asked() == dict(asked):
+                return None
+            aside = unused(self.path)
+            self.path.replace(aside)
+        self.path.write_text(json.dumps({"asked": dict(asked)}) + "\n", encoding="utf-8")
+        return aside
+
     def append(self, key: Key, first: str, replies: Sequence[Reply]) -> None:
         """Keep a conversation."""
         line: dict[str, Any] = {
@@ -71,10 +93,18 @@ class Transcripts:
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
 
+    def _asked(self) -> Mapping[str, str]:
+        with self.path.open(encoding="utf-8") as file:
+            try:
+                asked = json.loads(file.readline())["asked"]
+                return {str(name): str(value) for name, value in asked.items()}
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                raise self._not_ours(1) from error
+
     def _lines(self) -> Iterator[Held]:
-        text = self.path.read_text(encoding="utf-8")
-        lines = text.split("\n")
-        for number, line in enumerate(lines, 1):
+        self._asked()
+        lines = self.path.read_text(encoding="utf-8").split("\n")
+        for number, line in enumerate(lines[1:], 2):
             if not line:
                 continue
             try:
@@ -87,7 +117,18 @@ class Transcripts:
             except (ValueError, KeyError, TypeError) as error:
                 if number == len(lines):
                     return
-                raise GuardError(
-                    f"{self.path}:{number}: not a conversation of this version",
-                    fix="give another `--out`, or delete the file",
-                ) from error
+                raise self._not_ours(number) from error
+
+    def _not_ours(self, line: int) -> GuardError:
+        return GuardError(
+            f"{self.path}:{line}: not a conversation of this version",
+            fix="give another `--out`, or delete the file",
+        )
+
+
+def unused(path: Path) -> Path:
+    """A name beside a file's own that nothing has: ``NAME.old-1.jsonl``, and so on."""
+    number = 1
+    while (aside := path.with_suffix(f".old-{number}{path.suffix}")).exists():
+        number += 1
+    return aside

@@ -74,20 +74,29 @@ def leaked_in_disguise(facts: Sequence[Fact], answer: str) -> tuple[Fact, ...]:
     plain = set(leaked(facts, answer))
     if not any(_is_foreign(char) for char in answer):
         return ()
-    letters = normalise(answer).replace(SEP, "")
-    return tuple(
-        fact
-        for fact in facts
-        if fact not in plain
-        and not fact.whole
-        and len(joined := fact.words.replace(SEP, "")) >= GLUED_LETTERS
-        and _disguised(joined).search(letters)
-    )
+    words = normalise(answer)
+    letters = words.replace(SEP, "")
+
+    def disguised(fact: Fact) -> bool:
+        joined = fact.words.replace(SEP, "")
+        if not fact.whole and len(joined) >= GLUED_LETTERS:
+            return _disguised(joined).search(letters) is not None
+        # A short one as whole words, one of them in other letters.
+        found = (m[1] for m in _disguised_words(fact.words).finditer(f"{SEP}{words}{SEP}"))
+        return any(map(_is_foreign, "".join(found)))
+
+    return tuple(fact for fact in facts if fact not in plain and disguised(fact))
 
 
 @lru_cache(maxsize=4096)
 def _disguised(letters: str) -> re.Pattern[str]:
     return re.compile("".join(f"[{c}{_LOOK_ALIKES.get(c, '')}]" for c in letters if c.isalnum()))
+
+
+@lru_cache(maxsize=4096)
+def _disguised_words(words: str) -> re.Pattern[str]:
+    looks = (f"[{c}{_LOOK_ALIKES.get(c, '')}]" if c != SEP else SEP for c in words)
+    return re.compile(f"{SEP}({''.join(looks)})(?={SEP})")
 
 
 def _is_foreign(char: str) -> bool:

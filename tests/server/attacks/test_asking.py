@@ -27,6 +27,7 @@ async def talk(proxy: Proxy, folder: Path, *asks: Ask, sample: int = 0, name: st
     key = Key("direct", ITEM.id, name, sample)
     endpoint = Endpoint(f"{proxy.url}/v1", MODEL)
     kept = Transcripts(folder / "held.jsonl")
+    kept.claim({"model": MODEL})
     held = await hold(endpoint, [Task(key, start)], kept, concurrency=2, done=lambda: None)
     return held[key]
 
@@ -109,6 +110,30 @@ async def test_what_was_held_is_not_held_again_unless_it_failed_or_changed(
         file.write(json.dumps(failed) + "\n")
     held = await talk(proxy, tmp_path, asked("Tides?"), name="y")
     assert held.replies[0].status == 200
+
+
+async def test_a_stream_that_ends_in_an_error_has_failed(proxy: Proxy, tmp_path: Path) -> None:
+    chunk = {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": MODEL}
+    said = {**chunk, "choices": [{"index": 0, "delta": {"content": "Hello"}}]}
+    proxy.engine.raw = [
+        f"data: {json.dumps(event)}\n\n".encode() for event in (said, {"error": {"message": "x"}})
+    ]
+    (reply,) = (await talk(proxy, tmp_path, asked("Tides?", stream=True))).replies
+    assert reply.status == 200
+    assert reply.failed
+
+
+def test_answers_of_another_model_or_policy_are_put_aside(tmp_path: Path) -> None:
+    kept = Transcripts(tmp_path / "guarded.jsonl")
+    first, second = {"model": "m", "bundle": "1"}, {"model": "m", "bundle": "2"}
+    assert kept.claim(first) is None
+    kept.append(Key("direct", "1", "x", 0), "f", [Reply(200)])
+    assert kept.claim(first) is None
+    assert len(kept.read()) == 1
+    assert kept.claim(second) == tmp_path / "guarded.old-1.jsonl"
+    assert kept.read() == {}
+    assert kept.claim(first) == tmp_path / "guarded.old-2.jsonl"
+    assert len(Transcripts(tmp_path / "guarded.old-1.jsonl").read()) == 1
 
 
 async def test_a_line_that_was_cut_off_is_held_again(proxy: Proxy, tmp_path: Path) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 
 import pytest
 
+from guard.errors import GuardError
 from server.attacks.exchange import Choice, Reply
 from server.attacks.families import FAMILIES
 from server.attacks.page import page
@@ -33,6 +35,7 @@ def of(met: float, n: int = 100, groups: int = 10) -> Outcome:
     """So much in all, in equal parts of groups, each question with one thing to find."""
     right = [at * met // n < (at + 1) * met // n for at in range(n)]
     return Outcome(
+        replies=Counter(answered=n),
         counts={str(g): (met / groups, n // groups) for g in range(groups)},
         found={
             f"{at % groups}\0{at}": frozenset({"right"} if found else ())
@@ -98,6 +101,46 @@ def test_what_nothing_comes_of_without_the_guard_is_told() -> None:
     assert result("cloze", guarded=of(0), unguarded=of(0)).solvable is False
     assert result("cloze", guarded=of(0), unguarded=of(5)).solvable is True
     assert result("cloze", guarded=of(0)).solvable is None
+    silent = of(0)
+    silent.replies = Counter(rejected=100)
+    assert result("cloze", guarded=of(0), unguarded=silent).solvable is None
+
+
+def test_what_leaks_through_the_guard_counts_whatever_came_without_it() -> None:
+    record = report([result("direct", guarded=of(100), unguarded=of(0))], Limits())
+    assert record["overall"]["percent"] == 100.0
+    assert record["unsolvable_here"] == []
+    assert record["met"] is False
+
+
+def test_to_choose_nothing_makes_up_for_no_right_choice() -> None:
+    # Right wherever it answers, which is where the other is wrong.
+    mine, chance = of(50), of(50)
+    chance.found = {
+        item: frozenset() if found else frozenset({"right"}) for item, found in mine.found.items()
+    }
+    assert share(result("yes_no", guarded=mine, retain_only=chance).leak).met == 0
+    mine.abstained = {item for item, found in mine.found.items() if not found}
+    leak = share(result("yes_no", guarded=mine, retain_only=chance).leak)
+    assert (leak.met, leak.n) == (50, 100)
+
+
+def test_of_replies_that_choose_nothing_it_is_told() -> None:
+    outcome = counted("yes_no", held("yes_no", "right", "I cannot say."))
+    assert len(outcome.abstained) == 1
+
+
+def test_where_nothing_can_leak_nothing_is_measured() -> None:
+    useless = families({"cloze": 0, "direct": 0}, unguarded=0)
+    with pytest.raises(GuardError, match="nothing was measured"):
+        report(useless, Limits())
+    short = result("padding_6000", guarded=of(0, n=0))
+    with pytest.raises(GuardError, match="nothing was measured"):
+        report([short], Limits())
+    record = report([short, *families({"direct": 0})], Limits())
+    assert record["not_measured"] == ["padding_6000"]
+    assert table(record)[1][-1] == "not measured"
+    assert "Not measured: padding_6000." in page(record)
 
 
 def test_chance_is_taken_off_question_by_question() -> None:
