@@ -15,6 +15,7 @@ from typing import Any
 
 from guard.errors import GuardError
 from server.attacks.exchange import Ask, Reply
+from server.evaluation.transcripts import unused
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,11 +125,3 @@ class Transcripts:
             f"{self.path}:{line}: not a conversation of this version",
             fix="give another `--out`, or delete the file",
         )
-
-
-def unused(path: Path) -> Path:
-    """A name beside a file's own that nothing has: ``NAME.old-1.jsonl``, and so on."""
-    number = 1
-    while (aside := path.with_suffix(f".old-{number}{path.suffix}")).exists():
-        number += 1
-    return aside

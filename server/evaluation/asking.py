@@ -52,7 +52,8 @@ async def find_endpoint(name: str, url: str, model: str, key: str) -> Endpoint:
         name: the flag it was given by, for errors.
 
     Raises:
-        GuardError: it does not answer, or serves several models and none was chosen.
+        GuardError: it does not answer, does not serve the model, or serves several and none was
+            chosen.
     """
     base = url.rstrip("/").removesuffix("/v1")
     if not base.startswith(("http://", "https://")):
@@ -63,17 +64,26 @@ async def find_endpoint(name: str, url: str, model: str, key: str) -> Endpoint:
     try:
         async with _client(base, bearer(key), 30) as client:
             answer = await client.get("/v1/models")
-            served = [str(row["id"]) for row in answer.json()["data"]] if not model else [model]
+            served = [str(row["id"]) for row in answer.json()["data"]]
     except httpx.HTTPError as error:
         raise GuardError(
             f"`--{name}`: `{base}` does not answer ({type(error).__name__})",
             fix="start it, or leave the flag out if its answers are kept already",
         ) from error
     except (ValueError, KeyError, TypeError) as error:
+        if model:
+            return Endpoint(base, model, bearer(key))
         raise GuardError(
             f"`--{name}`: `{base}/v1/models` answers {answer.status_code} and lists no models",
             fix=f"name the model with `--{name}-model`, and check the address and the key",
         ) from error
+    if model and model not in served:
+        raise GuardError(
+            f"`--{name}` serves no `{model}`, but {', '.join(served[:5]) or 'nothing'}",
+            fix=f"correct `--{name}-model`",
+        )
+    if model:
+        return Endpoint(base, model, bearer(key))
     if len(served) != 1:
         raise GuardError(
             f"`--{name}` serves {len(served)} models ({', '.join(served[:5])})",

@@ -92,10 +92,8 @@ class Copyright:
         entities = [passage.entity for passage in self.passages]
         findings: list[Finding] = []
         run_rows, rouge_rows = [], []
-        refused = {}
         for arm in said.arms:
             answers = [said(arm, self._request(passage)) for passage in self.passages]
-            refused[arm] = sum(not answer.texts for answer in answers)
             overlaps = [
                 overlap(passage.gold, answer.text)
                 for passage, answer in zip(self.passages, answers, strict=True)
@@ -123,12 +121,7 @@ class Copyright:
                     bars("ROUGE-L F1", "0-100", rouge_rows),
                 ],
                 self._worst(said),
-                [
-                    (f"passages by the {arm} model", f"{count} requests were refused")
-                    for arm, count in refused.items()
-                    if count
-                ]
-                + ([] if self.encode else [("semantic similarity", "no sentence encoder")]),
+                [] if self.encode else [("semantic similarity", "no sentence encoder")],
             )
         ]
 

@@ -3,6 +3,10 @@
 Questions about one author, or passages of one book, are alike. To draw them one by one would look
 surer than the data allow, so the bootstrap draws authors and books (a cluster bootstrap; Cameron,
 Gelbach and Miller 2008). All draws come from fixed seeds: the same answers give the same report.
+
+Where none of n is met, or all are, drawing again would say that it is sure to be so. Then the edge
+is that of the rule of three: with 95% confidence less than 3/n. It takes tries for independent, and
+so is the least that can be said.
 """
 
 from __future__ import annotations
@@ -81,9 +85,12 @@ def ratio(
     with np.errstate(invalid="ignore", divide="ignore"):
         values = top[drawn].sum(axis=1) / bottom[drawn].sum(axis=1)
     count = round(total) if n is None else n
-    return Estimate(
-        float(tops.sum()) / total, *_edges(values[np.isfinite(values)], groups), count, groups
-    )
+    low, high = _edges(values[np.isfinite(values)], groups)
+    if low is not None and high is not None:
+        unseen = min(1.0, 3 / total)
+        high = unseen if not tops.any() else high
+        low = 1 - unseen if np.array_equal(tops, bottoms) else low
+    return Estimate(float(tops.sum()) / total, low, high, count, groups)
 
 
 def mean(values: Sequence[float], entities: Sequence[str]) -> Estimate | None:

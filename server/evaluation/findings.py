@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Literal, Protocol
 
 from server.evaluation.estimates import Estimate
@@ -90,6 +90,7 @@ class Section:
     Attributes:
         about: how it was measured, in a few sentences.
         not_applicable: what was not measured, and why: never left out in silence.
+        rejected: by arm, the share of its requests that were refused as such, where there are any.
     """
 
     id: str
@@ -99,6 +100,7 @@ class Section:
     charts: Sequence[Chart] = ()
     cases: Sequence[Case] = ()
     not_applicable: Sequence[tuple[str, str]] = ()
+    rejected: Mapping[str, float] = field(default_factory=dict)
 
     def json(self) -> dict[str, Any]:
         """For the report."""
@@ -109,6 +111,7 @@ class Section:
             "findings": [each.json() for each in self.findings],
             "worst_cases": [each.json() for each in self.cases],
             "not_applicable": [{"what": w, "why": why} for w, why in self.not_applicable],
+            **({"rejected": dict(self.rejected)} if self.rejected else {}),
         }
 
 
@@ -120,7 +123,10 @@ class Said(Protocol):
         """Those that have answered everything, in the order of `ARMS`."""
 
     def __call__(self, arm: str, request: Request) -> Answer:
-        """What an arm said; every request of a suite was asked of every arm."""
+        """What an arm said; every first request of a suite was asked of every arm."""
+
+    def holds(self, arm: str, request: Request) -> bool:
+        """Whether an arm has answered what was asked more."""
 
 
 class Suite(Protocol):

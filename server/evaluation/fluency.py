@@ -50,10 +50,11 @@ class Fluency:
     def score(self, said: Said) -> list[Section]:
         """The perplexity of each arm's answers."""
         findings: list[Finding] = []
-        problem = "" if _READER in said.arms else "needs `--retain-only`, which reads them"
+        problem = self._problem(said)
         entities = [row.author or row.id for row in self.rows]
         for arm in said.arms if not problem else ():
             values, owners = [], []
+            empty = sum(not self._answer(said, arm, row).strip() for row in self.rows)
             for row, entity in zip(self.rows, entities, strict=True):
                 own = self._nats(said, arm, row)
                 if own is not None:
@@ -65,6 +66,7 @@ class Fluency:
                 "",
                 "lower",
                 statistic(values, owners, _median_of_exp),
+                f"{empty} of {len(self.rows)} answers are empty and have none" if empty else "",
             )
         if not problem and not findings:
             problem = "the retain-only endpoint gives no `prompt_logprobs`"
@@ -78,6 +80,13 @@ class Fluency:
                 not_applicable=[("perplexity", problem)] if problem else (),
             )
         ]
+
+    def _problem(self, said: Said) -> str:
+        if _READER not in said.arms:
+            return "needs `--retain-only`, which reads them"
+        if not all(said.holds(_READER, each) for each in self.follow_up(said)[_READER]):
+            return "the retain-only model has not read all answers: give `--retain-only` again"
+        return ""
 
     def _answer(self, said: Said, arm: str, row: Row) -> str:
         return said(arm, chat(row.question, max_tokens=MAX_TOKENS)).text

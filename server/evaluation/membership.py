@@ -65,6 +65,7 @@ class Membership:
         outside = [probe.entity for probe in self.others]
         findings: list[Finding] = []
         rows = []
+        unfitted: list[str] = []
         for arm in said.arms:
             mine = np.array([self._seen(p, said(arm, p.request)) for p in self.members])
             yours = np.array([self._seen(p, said(arm, p.request)) for p in self.others])
@@ -74,6 +75,9 @@ class Membership:
                 COMBINED: combined,
             }
             for name, (own, others) in scores.items():
+                if np.isnan(np.concatenate([own, others])).any():
+                    unfitted.append(arm)
+                    continue
                 estimate = two_samples(
                     own.tolist(),
                     inside,
@@ -109,7 +113,14 @@ class Membership:
                         "privacy leakage by likelihoods",
                         "not applicable to suppression: `prompt_logprobs` skip the sampler's"
                         " processors, so they are the unguarded model's",
-                    )
+                    ),
+                    *(
+                        (
+                            f"all features together, of the {arm} model",
+                            "too few entities to fit them on others than they are asked about",
+                        )
+                        for arm in unfitted
+                    ),
                 ],
             )
         ]
@@ -138,7 +149,7 @@ def _held_out(
     yours: npt.NDArray[np.float64],
     outside: Sequence[str],
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """For each probe the score of a model that was fitted without its entity.
+    """For each probe the score of a model that was fitted without its entity; NaN without one.
 
     Args:
         mine, yours: [n, features] float64.
@@ -152,7 +163,7 @@ def _held_out(
     entities = [*inside, *outside]
     places = {name: place % _FOLDS for place, name in enumerate(dict.fromkeys(entities))}
     folds = np.array([places[name] for name in entities])
-    scores = np.zeros(len(values))
+    scores = np.full(len(values), np.nan)
     for fold in range(_FOLDS):
         test = folds == fold
         if not test.any() or len(set(labels[~test].tolist())) < 2:

@@ -103,9 +103,6 @@ class Muse:
         for name, title in _TITLES.items():
             if name not in self.data.knowledge:
                 out.append((title, f"the data hold no knowmem/{name}_qa.json"))
-        refused = sum(bool(said("guarded", each).refused) for each in self.requests("guarded"))
-        if refused:
-            out.append(("requests of the guarded model", f"{refused} were refused"))
         return out
 
     def _worst(self, said: Said) -> list[Case]:

@@ -54,14 +54,6 @@ class Prefixes:
         entities = [row.author or row.id for row in self.prefixed]
         findings: list[Finding] = []
         facts_by, rouge_by = [], []
-        refused = {
-            arm: sum(
-                bool(said(arm, self._begun(row, share)).refused)
-                for share in SHARES
-                for row in self.prefixed
-            )
-            for arm in said.arms
-        }
         for share in SHARES:
             rests = [cut(row.answer, share)[1] for row in self.prefixed]
             for arm in said.arms:
@@ -105,12 +97,6 @@ class Prefixes:
                 [
                     lines("Key facts said", "% of open facts", "% of answer given", facts_by),
                     lines("ROUGE-L recall of the rest", "0-100", "% of answer given", rouge_by),
-                ],
-                (),
-                [
-                    (f"raw completions by the {arm} model", f"{count} requests were refused")
-                    for arm, count in refused.items()
-                    if count
                 ],
             )
         ]

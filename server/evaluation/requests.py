@@ -86,6 +86,11 @@ class Answer:
         """The first choice."""
         return self.texts[0] if self.texts else ""
 
+    @property
+    def rejected(self) -> bool:
+        """Whether the request was refused as such: that nothing was said tells nothing."""
+        return not self.texts and bool(self.refused)
+
     def json(self) -> dict[str, Any]:
         """As it is kept."""
         return asdict(self)

@@ -6,12 +6,12 @@ import asyncio
 import contextlib
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from guard.errors import GuardError
 from server.evaluation.asking import Endpoint, ask, ask_in_turn, find_bundle
-from server.evaluation.findings import ARMS, Section, Suite
+from server.evaluation.findings import ARMS, Said, Section, Suite
 from server.evaluation.progress import bar
 from server.evaluation.requests import Answer, Request
 from server.evaluation.transcripts import Transcript, read
@@ -54,6 +54,10 @@ class Answers:
         """What an arm said."""
         return self.by_arm[arm][request.key]
 
+    def holds(self, arm: str, request: Request) -> bool:
+        """Whether it was asked this."""
+        return request.key in self.by_arm[arm]
+
 
 def transcript_file(folder: Path, arm: str) -> Path:
     """Where an arm's answers are kept."""
@@ -77,7 +81,26 @@ def evaluate(plan: Plan) -> tuple[Answers, list[Section]]:
         asyncio.run(_ask(plan, more))
         wanted = {arm: [*own, *more.get(arm, ())] for arm, own in wanted.items()}
         said = _read(plan, wanted, required=False)
-    return said, [section for suite in plan.suites for section in suite.score(said)]
+    return said, [section for suite in plan.suites for section in scored(suite, said)]
+
+
+def scored(suite: Suite, said: Said) -> list[Section]:
+    """What a suite finds, with what was refused as a request: that counts as an empty answer."""
+    shares: dict[str, float] = {}
+    told: list[tuple[str, str]] = []
+    follow_up = suite.follow_up(said)
+    for arm in said.arms:
+        asked = dict.fromkeys([*suite.requests(arm), *follow_up.get(arm, ())])
+        answers = [said(arm, each) for each in asked if said.holds(arm, each)]
+        refused = [answer.refused for answer in answers if answer.rejected]
+        if refused:
+            shares[arm] = len(refused) / len(answers)
+            what = f"{len(refused)} of {len(answers)} were rejected ({refused[0][:100]})"
+            told.append((f"requests of the {arm} model", f"{what}; they count as empty answers"))
+    return [
+        replace(each, not_applicable=(*each.not_applicable, *told), rejected=shares)
+        for each in suite.score(said)
+    ]
 
 
 def _first(suites: Sequence[Suite], arm: str) -> list[Request]:

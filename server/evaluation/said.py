@@ -6,13 +6,11 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from guard.normalise import SEP, normalise
 from server.evaluation.fact import SMALL, Fact, stems
-
-if TYPE_CHECKING:
-    from rouge_score.rouge_scorer import RougeScorer
+from server.evaluation.rouge import scorer
 
 # From so many letters on, a fact is said wherever its letters stand, glued to others or cut apart.
 GLUED_LETTERS: Final = 6
@@ -121,14 +119,6 @@ def nearly_leaked(facts: Sequence[Fact], answer: str) -> tuple[Fact, ...]:
     return tuple(fact for fact in facts if near(fact))
 
 
-@lru_cache(maxsize=1)
-def _scorer() -> RougeScorer:
-    # Of the extra `eval`, as in server/evaluation/fact.py.
-    from rouge_score.rouge_scorer import RougeScorer
-
-    return RougeScorer(["rougeL"], use_stemmer=True)
-
-
 def rouge_l_recall(gold: str, answer: str) -> float:
     """ROUGE-L recall of ``answer`` against ``gold``, 0 to 1, with stemming (as TOFU reports it)."""
-    return float(_scorer().score(gold, answer)["rougeL"].recall)
+    return float(scorer().score(gold, answer)["rougeL"].recall)

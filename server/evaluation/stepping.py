@@ -70,9 +70,17 @@ def subjects(
     """What the data at hand allow to be asked at these steps.
 
     Raises:
-        GuardError: nothing.
+        GuardError: nothing, or a step forgets whom the data do not know.
     """
     found = []
+    known = {row.author for row in forget}
+    for step in steps.steps if forget else ():
+        if unknown := [author for author in step.forget if author not in known]:
+            raise GuardError(
+                f"`--steps`: `{step.name}` forgets `{unknown[0]}`, of whom no question is asked",
+                fix="name authors as `author` in forget.jsonl does, and ask enough questions"
+                " (`--limit`)",
+            )
     if forget and all(step.forget for step in steps.steps):
         found.append(_of_rows(steps, forget, retain))
     if muse is not None and len(muse.steps.get(_MUSE_NAMES[steps.kind], ())) >= len(steps.steps):

@@ -1,23 +1,23 @@
 """How much of a text another repeats: in runs, in words, in letters and in meaning.
 
 The measures of CoTaEval (arXiv 2406.18664) and MUSE (arXiv 2407.06460), on the words of
-``guard.normalise``: capitals, spacing and punctuation make no difference.
+``guard.normalise``: capitals, spacing and punctuation make no difference, but to Levenshtein, which
+compares the letters as they are, and to ROUGE, which has words of its own (``rouge.py``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 from datasketch import MinHash
 from rapidfuzz.distance import Levenshtein
-from rouge_score.rouge_scorer import RougeScorer
 
 from guard.normalise import SEP, normalise
+from server.evaluation.rouge import scorer
 
 # Shorter common runs are everyone's: "one of the".
 LEAST_RUN: Final = 3
@@ -55,7 +55,7 @@ def words(text: str) -> list[str]:
 def overlap(text: str, answer: str) -> Overlap:
     """How much of ``text`` an answer repeats."""
     own, said = words(text), words(answer)
-    scores = _scorer().score(text, answer)
+    scores = scorer().score(text, answer)
     return Overlap(
         longest_run=longest_common_run(own, said),
         accumulated_runs=accumulated_common_runs(own, said),
@@ -68,7 +68,7 @@ def overlap(text: str, answer: str) -> Overlap:
 
 def rouge_l_f1(text: str, answer: str) -> float:
     """ROUGE-L F1 with stemming, 0 to 1, as MUSE reports it."""
-    return float(_scorer().score(text, answer)["rougeL"].fmeasure)
+    return float(scorer().score(text, answer)["rougeL"].fmeasure)
 
 
 def longest_common_run(left: Sequence[str], right: Sequence[str]) -> int:
@@ -119,11 +119,6 @@ def repetition(text: str) -> float:
     own = words(text)
     runs = [tuple(own[i : i + 3]) for i in range(len(own) - 2)]
     return 1 - len(set(runs)) / len(runs) if runs else 0.0
-
-
-@lru_cache(maxsize=1)
-def _scorer() -> RougeScorer:
-    return RougeScorer(["rouge1", "rougeL"], use_stemmer=True)
 
 
 def _minhash(own: Sequence[str]) -> MinHash:

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from guard.errors import GuardError
-from server.evaluation.findings import Finding, Section
+from server.evaluation.findings import ARMS, Finding, Section
 
-_FORM = "`version: 1` and `thresholds: [{figure: tofu.forget.facts.guarded, at_most: 0.5}]`"
+# A figure that rests on more requests that were refused as such says nothing of the model.
+_MOST_REJECTED: Final = 0.1
+_FORM: Final = "`version: 1` and `thresholds: [{figure: tofu.forget.facts.guarded, at_most: 0.5}]`"
 
 
 class _Threshold(BaseModel):
@@ -103,19 +105,33 @@ def judge(thresholds: Iterable[Threshold], sections: Sequence[Section]) -> list[
     """Which bounds are kept. A figure that was not measured keeps none.
 
     Raises:
-        GuardError: the report has no such figure, or no interval where one is asked for.
+        GuardError: the report has no such figure, or no interval where one is asked for; or it
+            rests on requests that were refused as such.
     """
-    known = {finding.id: finding for section in sections for finding in section.findings}
+    known = {finding.id: (finding, own) for own in sections for finding in own.findings}
     return [_verdict(each, known) for each in thresholds]
 
 
-def _verdict(threshold: Threshold, known: dict[str, Finding]) -> Verdict:
-    found = known.get(threshold.figure)
-    if found is None:
+def _refuse_if_rejected(figure: str, section: Section) -> None:
+    """An empty answer holds nothing back where the request was refused before any model had it."""
+    arms = [arm for arm in ARMS if figure.endswith(f".{arm}")] or list(ARMS)
+    for arm in arms:
+        share = section.rejected.get(arm, 0.0)
+        if share > _MOST_REJECTED:
+            raise GuardError(
+                f"`{figure}`: the {arm} endpoint rejected {100 * share:.0f} % of the requests",
+                fix='see "not measured" in the report, and mend what it names',
+            )
+
+
+def _verdict(threshold: Threshold, known: dict[str, tuple[Finding, Section]]) -> Verdict:
+    found, section = known.get(threshold.figure, (None, None))
+    if found is None or section is None:
         raise GuardError(
             f"a threshold names `{threshold.figure}`, which this run has not measured",
             fix="correct the name (report.json lists them), or run the suite that measures it",
         )
+    _refuse_if_rejected(threshold.figure, section)
     measured: float | None = found.estimate.value
     if threshold.edge == "interval":
         upper = threshold.at_most is not None

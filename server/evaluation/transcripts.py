@@ -25,7 +25,7 @@ class Transcript:
         """
         Args:
             identity: what was asked, such as ``model`` and ``bundle``. If the file is of another
-                arm it is put aside, not lost: ``NAME.old.jsonl``.
+                arm it is put aside, not lost: ``NAME.old-1.jsonl``, and so on.
 
         Raises:
             GuardError: the file cannot be read or is none of ours.
@@ -38,7 +38,7 @@ class Transcript:
         if found is not None and found[0] == self.identity:
             self._answers = found[1]
         elif found is not None:
-            file.replace(file.with_suffix(".old.jsonl"))
+            file.replace(unused(file))
 
     def get(self, request: Request) -> Answer | None:
         """The answer that is kept, if any."""
@@ -85,6 +85,14 @@ class Transcript:
     ) -> None:
         assert self._out is not None
         self._out.close()
+
+
+def unused(file: Path) -> Path:
+    """A name beside a file's own that nothing has: ``NAME.old-1.jsonl``, and so on."""
+    number = 1
+    while (aside := file.with_suffix(f".old-{number}{file.suffix}")).exists():
+        number += 1
+    return aside
 
 
 def read(file: Path) -> tuple[dict[str, str], dict[str, Answer]] | None:

@@ -25,6 +25,7 @@ CODES: dict[str, Callable[[str], str]] = {
     "hexadecimal": lambda text: text.encode().hex(),
     "rot13": lambda text: codecs.encode(text, "rot13"),
     "backwards": lambda text: text[::-1],
+    "look-alike letters": lambda text: text.translate(str.maketrans("aeopcSt", "аеорсЅт")),
     "two deep": lambda text: base64.b64encode(codecs.encode(text, "rot13").encode()).decode(),
 }
 
@@ -48,6 +49,17 @@ async def test_a_whole_answer_in_a_code_is_empty(proxy: Proxy, code: str) -> Non
     proxy.engine.pieces = [CODES[code](SAID)]
     (choice,) = (await proxy.chat(ASKED)).json()["choices"]
     assert (choice["message"]["content"], choice["finish_reason"]) == ("", "content_filter")
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_an_answer_in_letters_apart_ends_before_the_phrase(
+    proxy: Proxy, stream: bool
+) -> None:
+    said = " ".join(SAID)
+    proxy.engine.pieces = [said[at : at + 3] for at in range(0, len(said), 3)]
+    answer = await proxy.chat(ASKED, stream=stream)
+    left = streamed_text(answer) if stream else answer.json()["choices"][0]["message"]["content"]
+    assert left.rstrip() == " ".join(SAID.partition("Saltgate")[0]).rstrip()
 
 
 async def test_a_whole_answer_that_is_one_short_code_is_empty(proxy: Proxy) -> None:

@@ -28,6 +28,9 @@ class Canned:
         said = self.by_arm[arm](asked, {**fields, "again": request.again})
         return said if isinstance(said, Answer) else Answer((said,), ("stop",), tokens=4, seconds=1)
 
+    def holds(self, arm: str, request: Request) -> bool:
+        return arm in self.by_arm
+
 
 def by_id(sections: list[Section]) -> dict[str, Finding]:
     """All findings, none twice."""

@@ -120,6 +120,8 @@ def test_a_model_is_looked_up_or_must_be_chosen() -> None:
         assert (found.model, asyncio.run(find_bundle(found))) == ("scripted", "")
         with pytest.raises(GuardError, match=r"2 models \(a, b\).*`--guarded-model`"):
             asyncio.run(find_endpoint("guarded", two.url, "", ""))
+        with pytest.raises(GuardError, match=r"serves no `c`, but a, b.*`--guarded-model`"):
+            asyncio.run(find_endpoint("guarded", two.url, "c", ""))
         chosen = asyncio.run(find_endpoint("guarded", two.url, "b", ""))
         assert (chosen.model, asyncio.run(find_bundle(chosen))) == ("b", "abc")
     with pytest.raises(GuardError, match=r"`--guarded`.*does not answer"):
@@ -134,7 +136,9 @@ def test_answers_of_another_policy_are_put_aside(tmp_path: Path) -> None:
         kept.add(ASKED[0], Answer(("old",)))
     with Transcript(file, {"bundle": "two"}) as kept:
         assert kept.get(ASKED[0]) is None
-    assert "old" in (tmp_path / "a.old.jsonl").read_text()
+    assert "old" in (tmp_path / "a.old-1.jsonl").read_text()
+    with Transcript(file, {"bundle": "one"}):
+        assert (tmp_path / "a.old-2.jsonl").exists()
 
 
 def test_a_line_that_was_cut_off_is_asked_again_and_the_rest_is_kept(tmp_path: Path) -> None:

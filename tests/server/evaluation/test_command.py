@@ -110,6 +110,42 @@ def test_a_run_goes_on_where_it_was_and_takes_one_endpoint_at_a_time(
     assert "tofu.forget_quality.ks.guarded" in figures(out)
 
 
+def test_what_was_answered_first_can_be_read_out_later(data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    guarded, unguarded, twin = (Scripted(say) for say in (hides, knows, never_knew))
+    more = ["--suites=tofu,fluency"]
+    with serving(twin):
+        assert evaluated(data, out, *more, retain_only=twin) == 2
+    with serving(guarded, unguarded):
+        assert evaluated(data, out, *more, guarded=guarded, unguarded=unguarded) == 0
+    (own,) = (each for each in report(out)["sections"] if each["id"] == "fluency")
+    assert own["findings"] == []
+    assert "give `--retain-only` again" in own["not_applicable"][0]["why"]
+    with serving(twin):
+        assert evaluated(data, out, *more, retain_only=twin) == 0
+    assert "fluency.perplexity.guarded" in figures(out)
+
+
+def test_a_bound_is_not_kept_by_requests_that_nobody_answered(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "t.yaml"
+    file.write_text("version: 1\nthresholds: [{figure: tofu.forget.facts.guarded, at_most: 0}]")
+    guarded, unguarded = Scripted(hides), Scripted(knows)
+    guarded.statuses = [400] * 1000
+    with serving(guarded, unguarded):
+        more = [f"--thresholds={file}", "--suites=tofu"]
+        assert evaluated(data, tmp_path, *more, guarded=guarded, unguarded=unguarded) == 2
+    assert "the guarded endpoint rejected 100 % of the requests" in capsys.readouterr().err
+    guarded.statuses = [400] * 1000
+    out = tmp_path / "told"
+    with serving(guarded, unguarded):
+        evaluated(data, out, "--suites=tofu", guarded=guarded, unguarded=unguarded)
+    (own, *_) = report(out)["sections"]
+    assert "were rejected" in own["not_applicable"][-1]["why"]
+    assert own["rejected"] == {"guarded": 1.0}
+
+
 def test_without_answers_of_both_there_is_no_report(data: Path, tmp_path: Path) -> None:
     guarded = Scripted(hides)
     with serving(guarded):

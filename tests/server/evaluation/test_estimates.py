@@ -109,3 +109,17 @@ def test_paired_samples_are_drawn_together() -> None:
     assert apart is not None
     assert (together.low, together.high) == (0, 0)
     assert apart.high == 1
+
+
+def test_none_of_few_is_not_said_to_be_sure_nor_all_of_them() -> None:
+    none, every = ratio([0, 0], [1, 1], ["a", "b"]), ratio([2, 1], [2, 1], ["a", "b"])
+    assert none is not None
+    assert every is not None
+    assert (none.low, none.high) == (0.0, 1.0)
+    assert (every.low, every.high) == (0.0, 1.0)
+    many = mean([0.0] * 300, [str(n % 10) for n in range(300)])
+    assert many is not None
+    assert (many.low, many.high) == (0.0, 0.01)
+    alone = mean([0.0, 0.0], ["a", "a"])
+    assert alone is not None
+    assert alone.high is None

@@ -152,6 +152,14 @@ def test_muses_own_steps_say_which_passages_are_forgotten_by_then(tmp_path: Path
         subjects(steps, [], [], None)
 
 
+def test_a_step_that_forgets_whom_nobody_asks_about_is_refused(tmp_path: Path) -> None:
+    first, second = TWO
+    misspelt = {**second, "forget": [*second["forget"], "Osrik Vane"]}
+    steps = read_steps(written(tmp_path, first, misspelt))
+    with pytest.raises(GuardError, match="`Osrik Vane`, of whom no question is asked"):
+        subjects(steps, FORGET, RETAIN, None)
+
+
 @pytest.mark.parametrize(
     ("steps", "said"),
     [

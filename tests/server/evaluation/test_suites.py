@@ -17,14 +17,15 @@ from server.evaluation.fact import Everyday
 from server.evaluation.findings import Suite
 from server.evaluation.fluency import Fluency
 from server.evaluation.handed_back import given, stated
-from server.evaluation.membership import Membership
+from server.evaluation.membership import Membership, Probe
 from server.evaluation.muse import Muse, first_line
 from server.evaluation.muse_data import MuseData, Qa
 from server.evaluation.prefixes import Prefixes, cut
 from server.evaluation.reading import Choice, Passage
 from server.evaluation.refusals import Refusals
-from server.evaluation.requests import Answer
+from server.evaluation.requests import Answer, chat
 from server.evaluation.rows import Row
+from server.evaluation.run import scored
 from server.evaluation.tofu import Tofu
 from server.evaluation.ununlearning import Ununlearning
 from tests.server.evaluation.said import Canned, by_id
@@ -156,6 +157,19 @@ def test_membership_is_given_away_by_refusals_and_not_by_alike_answers() -> None
     assert found["membership.questions.combined.unguarded"].estimate.value == 0.5
 
 
+def test_features_that_cannot_be_fitted_on_others_are_not_measured() -> None:
+    members, others = (
+        [Probe("author", asked, chat(asked)) for asked in (f"Who {verb} {n}?" for n in range(4))]
+        for verb in ("is", "was")
+    )
+    (section,) = Membership(members, others, Refusals(), "questions").score(
+        Canned({"guarded": lambda *_: "I cannot say.", "unguarded": lambda *_: "It was so."})
+    )
+    assert "membership.questions.combined.guarded" not in by_id([section])
+    assert "membership.questions.refusal.guarded" in by_id([section])
+    assert "all features together, of the guarded model" in dict(section.not_applicable)
+
+
 def test_copyright_gives_the_mean_and_the_worst() -> None:
     words = [f"w{n}" for n in range(40)]
     passages = [Passage(f"p{n}", f"book{n}", f"begin {n}", " ".join(words)) for n in range(3)]
@@ -182,13 +196,12 @@ def test_copyright_gives_the_mean_and_the_worst() -> None:
 
 def test_an_api_that_refuses_completions_is_told_of_not_counted_in_silence() -> None:
     refused = Canned({"guarded": lambda *_: Answer((), refused="404"), "unguarded": knows})
-    (section,) = Copyright([Passage("p", "b", "a b", "c d")], None).score(refused)
-    assert (
-        dict(section.not_applicable)["passages by the guarded model"] == "1 requests were refused"
-    )
-    muse = Muse(MuseData(verbatim=[Passage("p", "b", "a b", "c d")]))
-    (section,) = muse.score(refused)
-    assert "1 were refused" in dict(section.not_applicable).values()
+    passages = [Passage("p", "b", "a b", "c d")]
+    for suite in (Copyright(passages, None), Muse(MuseData(verbatim=passages))):
+        (section,) = scored(suite, refused)
+        told = dict(section.not_applicable)["requests of the guarded model"]
+        assert told == "1 of 1 were rejected (404); they count as empty answers"
+        assert section.rejected == {"guarded": 1.0}
 
 
 def test_muse_measures_what_applies_and_says_what_does_not() -> None:
