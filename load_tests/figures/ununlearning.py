@@ -47,7 +47,7 @@ CONCURRENCY: Final = 16
 MAX_TOKENS: Final = 48
 SEED: Final = 2407
 FACTS: Final = 60
-OTHERS: Final[Mapping[tofu.Set, int]] = {"retain": 40, "real_authors": 20, "world_facts": 20}
+OTHERS: Final[Mapping[tofu.Set, int]] = {"retain": 160, "real_authors": 60, "world_facts": 60}
 GOAL: Final = 1.0
 
 
