@@ -193,7 +193,11 @@ async def _http_error(request: Request, error: Exception) -> Response:
     where = f"`{request.method} {request.url.path[:200]}`"
     answer: ApiError
     if status == 404:
-        answer = UnknownPathError(f"unknown path: {where}; the API is below `/v1`")
+        answer = UnknownPathError(
+            f"unknown path: {where}; served are `/v1/chat/completions`, `/v1/completions`,"
+            f" `/v1/models` and what `{OPENAPI_PATH}` lists: the model server's other paths would"
+            " not be guarded"
+        )
     elif status == 405:
         allow = (error.headers or {}).get("Allow", "") if isinstance(error, HTTPException) else ""
         answer = MethodNotAllowedError(f"{where} is not allowed; use {allow}", allow=allow)

@@ -16,6 +16,8 @@ from typing import ClassVar, Final
 from guard.errors import GuardError
 
 DECISION_HEADER: Final = "x-guard-decision"
+# The same id where OpenAI's clients look for one.
+REQUEST_ID_HEADER: Final = "x-request-id"
 
 
 class SettingsError(GuardError):

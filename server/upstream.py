@@ -37,6 +37,8 @@ CONNECT_TIMEOUT_S: Final = 5.0
 # not sent into a connection that is being closed.
 KEEPALIVE_S: Final = 4.0
 _MAX_MESSAGE: Final = 1000
+# What vLLM says of a prompt that does not fit.
+_TOO_LONG: Final = "maximum context length"
 # All that vLLM says of an answer that its scheduler ended with an error; an exception has a text of
 # its own (`_raise_if_error` in vllm/entrypoints/generate/base/serving.py).
 _ABANDONED: Final = "Internal server error"
@@ -226,10 +228,13 @@ def refused(status: int, body: bytes) -> ApiError:
         return GuardUnavailableError("the model server did not accept the guard's plan")
     if status == 404 and (param == "model" or "model" in message.lower()):
         return ModelNotFoundError(message[:_MAX_MESSAGE], param="model")
+    if _TOO_LONG in message.lower():
+        # The code that clients cut their conversations by; the parameter is the engine's own.
+        code, param = "context_length_exceeded", None
     return UpstreamRefusedError(
         message[:_MAX_MESSAGE] or f"the model server refused the request (status {status})",
         status=status,
-        param=param,
+        param=param.removeprefix("body.") if param else None,
         code=code,
     )
 

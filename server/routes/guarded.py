@@ -15,7 +15,13 @@ from typing import Any
 from starlette.types import Receive, Scope, Send
 
 from server.decisions import Decision
-from server.errors import DECISION_HEADER, ApiError, BodyTooLargeError, InternalError
+from server.errors import (
+    DECISION_HEADER,
+    REQUEST_ID_HEADER,
+    ApiError,
+    BodyTooLargeError,
+    InternalError,
+)
 from server.request_path import Answer, StreamedAnswer, WholeAnswer
 from server.routes.replies import (
     ClientGoneError,
@@ -56,7 +62,7 @@ class GuardedEndpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         decision = Decision(self._endpoint)
-        headers = {DECISION_HEADER: decision.id}
+        headers = {DECISION_HEADER: decision.id, REQUEST_ID_HEADER: decision.id}
         with self._steps.metrics.in_flight.track_inprogress():
             try:
                 await self._serve(scope, receive, send, decision, headers)

@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from server.errors import FieldError, FieldRefusedError, RequestError, UnknownFieldError
 
 MAX_CHOICES: Final = 64
-MAX_STOPS: Final = 16
+MAX_STOPS: Final = 4
 MAX_TOP_LOGPROBS: Final = 20
 
 

@@ -59,7 +59,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"n": 65}, "n"),
     ({"n": True}, "n"),
     ({"max_tokens": 1.5}, "max_tokens"),
-    ({"stop": ["x"] * 17}, "stop"),
+    ({"stop": ["x"] * 5}, "stop"),
     ({"stop": [1]}, "stop[0]"),
     ({"stream": "yes"}, "stream"),
     ({"stream_options": {"extra": 1}}, "stream_options.extra"),
@@ -229,6 +229,23 @@ async def test_the_upstreams_own_400_is_passed_on(proxy: Proxy) -> None:
         assert error["message"] == "the prompt is too long"
         assert error["param"] == "messages"
         assert error["type"] == "invalid_request_error"
+
+
+async def test_a_prompt_that_does_not_fit_has_the_code_that_clients_know(proxy: Proxy) -> None:
+    proxy.engine.status = 400
+    message = "This model's maximum context length is 512 tokens. However, your prompt has more."
+    proxy.engine.error = {"message": message, "param": "input_tokens", "code": 400}
+    for stream in (False, True):
+        error = error_of(await proxy.chat(stream=stream), 400)
+        assert (error["code"], error["param"]) == ("context_length_exceeded", None)
+        assert error["message"] == message
+
+
+async def test_a_path_that_is_not_served_says_which_are(proxy: Proxy) -> None:
+    answer = await proxy.client.post("/v1/responses", json={})
+    error = error_of(answer, 404)
+    assert error["code"] == "unknown_url"
+    assert "`/v1/chat/completions`" in error["message"]
 
 
 async def test_the_proxys_key_is_refused_upstream(proxy: Proxy) -> None:

@@ -20,6 +20,7 @@ async def test_every_guarded_answer_carries_its_decision(proxy: Proxy) -> None:
         await proxy.complete("Tides"),
     ]
     ids = [answer.headers["x-guard-decision"] for answer in answers]
+    assert ids == [answer.headers["x-request-id"] for answer in answers]
     assert all(re.fullmatch(r"gd_[0-9a-f]{24}", decision) for decision in ids)
     lines = await proxy.decisions(5)
     assert [line["id"] for line in lines] == ids
