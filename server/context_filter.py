@@ -41,7 +41,7 @@ def filter_context(
     """
     if not active.any:
         return Filtered()
-    nowhere, not_in_turns = _quiet(findings, texts)
+    nowhere, not_in_turns = _quiet(policy, findings, texts)
     edits: list[ContextEdit] = []
     for index, text in enumerate(texts):
         if text.last:
@@ -79,8 +79,10 @@ def filter_context(
     return Filtered(tuple(edits))
 
 
-def _quiet(findings: Findings, texts: Sequence[RequestText]) -> tuple[set[str], set[str]]:
-    """Targets that nobody names or asks about now.
+def _quiet(
+    policy: ActivePolicy, findings: Findings, texts: Sequence[RequestText]
+) -> tuple[set[str], set[str]]:
+    """Targets that nobody names or asks about now, and that do not hold in every answer.
 
     A phrase that is forbidden in answers about a target ("florist", "genre") tells nothing of it
     where the talk is of somebody else. So where sentences of the context say what answers do,
@@ -91,9 +93,12 @@ def _quiet(findings: Findings, texts: Sequence[RequestText]) -> tuple[set[str], 
         Those whose phrases count in no text, and those whose phrases count in what is no turn,
         such as documents.
     """
-    earlier = {text.place for text in texts if text.turn and not text.last}
+    asked = max((index for index, text in enumerate(texts) if text.last and text.turn), default=0)
+    earlier = {text.place for text in texts[:asked] if text.turn}
     nowhere, not_in_turns = set[str](), set[str]()
     for detection in findings.merged:
+        if detection.target in policy.standing:
+            continue
         evidence = [each for each in detection.evidence if each.kind != "statement"]
         if not evidence:
             nowhere.add(detection.target)

@@ -25,6 +25,12 @@ targets:
     owner: legal@example.com
     detect: {aliases: [Mirelle Quay]}
     forbid: {phrases: [florist]}
+  - id: always
+    title: A secret
+    reason: secret
+    owner: legal@example.com
+    detect: {aliases: [Project Vault]}
+    forbid: {phrases: [Nightjar], always: true}
 """
 SAYS = "The florist is open."
 
@@ -88,3 +94,36 @@ async def test_a_phrase_counts_where_its_target_is_spoken_of(
     policy: ActivePolicy, evidence: list[tuple[EvidenceKind, int]], lost: list[int]
 ) -> None:
     assert await withheld(policy, *evidence) == lost
+
+
+@pytest.mark.parametrize("evidence", [[], [("statement", 0)], [("neighbour", 0)]])
+async def test_what_holds_in_every_answer_is_withheld_whatever_shows_it(
+    policy: ActivePolicy, evidence: list[tuple[EvidenceKind, int]]
+) -> None:
+    raw = {
+        "messages": [
+            {"role": "user", "content": "Hello."},
+            {"role": "assistant", "content": "Nightjar it is."},
+            {"role": "user", "content": "And then?"},
+        ]
+    }
+    texts = chat_texts(raw)
+    shown = tuple(Evidence(kind, f"messages[{n}].content", 0.9, 0.8) for kind, n in evidence)
+    findings = Findings(user=(Detection("always", shown),) if shown else ())
+    active = await policy.active_set(["always"] if shown else [], frozenset())
+    filter_context(policy, active, texts, findings)
+    assert raw["messages"][1]["content"] == REDACTED
+
+
+async def test_what_the_model_is_to_go_on_with_is_no_earlier_turn(policy: ActivePolicy) -> None:
+    raw = {
+        "messages": [
+            {"role": "user", "content": "Go on."},
+            {"role": "assistant", "content": "It was so. The florist is open."},
+        ]
+    }
+    texts = chat_texts(raw)
+    shown = (Evidence("neighbour", "messages[1].content", 0.9, 0.8),)
+    active = await policy.active_set(["quay"], frozenset())
+    filter_context(policy, active, texts, Findings(context=(Detection("quay", shown),)))
+    assert raw["messages"][1]["content"] == f"It was so. {REDACTED}"
