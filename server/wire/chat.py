@@ -13,14 +13,21 @@ from server.wire.fields import (
     MAX_TOP_LOGPROBS,
     GuardedRequest,
     WireModel,
+    check_format,
     refuse_media,
     request_error,
     strip_refused,
 )
 from server.wire.json_text import read_json
 
-# Accepted in a message because apps send answers back as they came; nothing reads them.
-_INERT_MESSAGE_FIELDS: Final = ("annotations", "audio", "function_call")
+# Accepted in a message because apps send answers back as they came; nothing reads them. OpenAI's
+# client itself adds what it has parsed.
+_INERT_MESSAGE_FIELDS: Final = ("annotations", "audio", "function_call", "parsed")
+_INERT_IN_CALLS: Final = "parsed_arguments"
+# Of Anthropic's API; gateways leave it in.
+_INERT_IN_PARTS: Final = "cache_control"
+# What a chat template may be told: switches that carry no text.
+_SWITCHES: Final = frozenset({"enable_thinking", "thinking"})
 # Read in messages of these roles alone, so that elsewhere they would only stand between messages.
 _OF_ROLES: Final[Mapping[str, tuple[str, ...]]] = {
     "refusal": ("assistant",),
@@ -37,6 +44,7 @@ class ContentPart(WireModel):
     type: Literal["text", "refusal"]
     text: str | None = None
     refusal: str | None = None
+    cache_control: dict[str, Any] | None = None
 
 
 class CalledFunction(WireModel):
@@ -44,6 +52,7 @@ class CalledFunction(WireModel):
 
     name: str
     arguments: str = ""
+    parsed_arguments: Any = None
 
 
 class ToolCall(WireModel):
@@ -69,6 +78,7 @@ class Message(WireModel):
     annotations: list[Any] | None = None
     audio: None = None
     function_call: None = None
+    parsed: Any = None
 
 
 class FunctionTool(WireModel):
@@ -109,8 +119,8 @@ class ChatRequest(GuardedRequest):
 
     FORWARDED: ClassVar[frozenset[str]] = GuardedRequest.FORWARDED | {
         "messages", "max_completion_tokens", "top_logprobs", "tools", "tool_choice",
-        "parallel_tool_calls", "documents", "reasoning_effort", "include_reasoning",
-        "thinking_token_budget",
+        "parallel_tool_calls", "documents", "chat_template_kwargs", "reasoning_effort",
+        "include_reasoning", "thinking_token_budget",
     }  # fmt: skip
 
     messages: Annotated[list[Message], Field(min_length=1, max_length=4096)]
@@ -122,6 +132,7 @@ class ChatRequest(GuardedRequest):
     parallel_tool_calls: bool | None = None
     # For chat templates of retrieval; vLLM gives them to the template as they are.
     documents: Annotated[list[dict[str, str]], Field(max_length=4096)] | None = None
+    chat_template_kwargs: dict[Literal["enable_thinking", "thinking"], bool] | None = None
     reasoning_effort: ReasoningEffort | None = None
     include_reasoning: bool | None = None
     thinking_token_budget: Annotated[int, Field(ge=0)] | None = None
@@ -163,9 +174,20 @@ def check_messages(raw: dict[str, Any]) -> None:
 def _lift_documents(raw: dict[str, Any]) -> None:
     """Take documents from where some clients send them to where the guard reads them."""
     options = raw.get("chat_template_kwargs")
-    if isinstance(options, dict) and set(options) == {"documents"} and not raw.get("documents"):
-        raw["documents"] = options["documents"]
-        del raw["chat_template_kwargs"]
+    if not isinstance(options, dict) or not set(options) <= {"documents"} | _SWITCHES:
+        return
+    if options.get("documents") and not raw.get("documents"):
+        raw["documents"] = options.pop("documents")
+
+
+def _take_switches(raw: dict[str, Any]) -> dict[str, bool]:
+    """Take out what a template is told, if it is switches alone: they carry no text."""
+    options = raw.get("chat_template_kwargs")
+    if not isinstance(options, dict) or not options or not set(options) <= _SWITCHES:
+        return {}
+    if not all(isinstance(value, bool) for value in options.values()):
+        return {}
+    return dict(raw.pop("chat_template_kwargs"))
 
 
 def parse_chat(raw: dict[str, Any]) -> ChatRequest:
@@ -175,24 +197,44 @@ def parse_chat(raw: dict[str, Any]) -> ChatRequest:
         RequestError: unknown, refused, missing or invalid fields, the first of them named.
     """
     _lift_documents(raw)
+    switches = _take_switches(raw)
     strip_refused(raw)
+    raw |= {"chat_template_kwargs": switches} if switches else {}
     check_messages(raw)
     try:
         request = ChatRequest.model_validate(raw)
     except ValidationError as error:
         raise request_error(error, raw) from error
+    check_format(request)
     for index, (message, given) in enumerate(zip(request.messages, raw["messages"], strict=True)):
         if message.content is None and message.role != "assistant":
             param = f"messages[{index}].content"
             raise FieldError(f"`{param}` is missing; it is required", param=param)
+        _check_parts(message, given, f"messages[{index}].content")
         for name in _INERT_MESSAGE_FIELDS:
             given.pop(name, None)
         for name, roles in _OF_ROLES.items():
             if message.role not in roles:
                 given.pop(name, None)
         for call in given.get("tool_calls") or ():
+            call["function"].pop(_INERT_IN_CALLS, None)
             _keep_last_of_equal_keys(call["function"])
     return request
+
+
+def _check_parts(message: Message, given: dict[str, Any], place: str) -> None:
+    """Take what means nothing out of the parts of a message.
+
+    Raises:
+        FieldError: a part holds no text.
+    """
+    if not isinstance(message.content, list):
+        return
+    for index, part in enumerate(message.content):
+        if getattr(part, part.type) is None:
+            param = f"{place}[{index}].{part.type}"
+            raise FieldError(f"`{param}` is missing; it is required", param=param)
+        given["content"][index].pop(_INERT_IN_PARTS, None)
 
 
 def _keep_last_of_equal_keys(function: dict[str, Any]) -> None:

@@ -11,6 +11,7 @@ from server.wire.fields import (
     MAX_CHOICES,
     MAX_TOP_LOGPROBS,
     GuardedRequest,
+    check_format,
     request_error,
     strip_refused,
 )
@@ -54,6 +55,7 @@ def parse_completion(raw: dict[str, Any]) -> CompletionRequest:
         request = CompletionRequest.model_validate(raw)
     except ValidationError as error:
         raise request_error(error, raw) from error
+    check_format(request)
     if request.choices > MAX_CHOICES:
         raise FieldError(
             f"`n` times the number of prompts is {request.choices}; at most {MAX_CHOICES} answers"

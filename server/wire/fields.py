@@ -189,6 +189,8 @@ class GuardedRequest(WireModel):
     service_tier: str | None = None
     safety_identifier: str | None = None
     prompt_cache_key: str | None = None
+    prompt_cache_retention: str | None = None
+    verbosity: str | None = None
 
     @property
     def wants_usage(self) -> bool:
@@ -204,6 +206,23 @@ class GuardedRequest(WireModel):
     def has_grammar(self) -> bool:
         """Whether the engine may bind the answer to a grammar."""
         return self.wants_json
+
+
+def check_format(request: GuardedRequest) -> None:
+    """Refuse a format that the engine could not follow.
+
+    Raises:
+        FieldError: a JSON schema is announced and not there.
+    """
+    wanted = request.response_format
+    if wanted is None or wanted.type != "json_schema":
+        return
+    param = "response_format.json_schema"
+    if wanted.json_schema is not None:
+        if wanted.json_schema.schema_ is not None:
+            return
+        param += ".schema"
+    raise FieldError(f"`{param}` is missing; it is required", param=param)
 
 
 def strip_refused(raw: dict[str, Any]) -> None:
@@ -253,8 +272,11 @@ def request_error(error: ValidationError, raw: object) -> RequestError:
         (_path(detail["loc"], raw, missing=detail["type"] == "missing"), detail)
         for detail in error.errors(include_url=False, include_input=False)
     ]
-    # A union reports each of its members; the one that got furthest into the value is meant.
-    (path, _), detail = max(found, key=lambda pair: pair[0][1])
+    # A union reports each of its members; the one that got furthest into the value is meant, and of
+    # those that got as far one that takes values of this type.
+    (path, _), detail = max(
+        found, key=lambda pair: (pair[0][1], not pair[1]["type"].endswith("_type"))
+    )
     if detail["type"] == "extra_forbidden":
         return UnknownFieldError(
             f"unknown field `{path}`; leave it out, or check its spelling", param=path

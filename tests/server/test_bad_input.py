@@ -60,6 +60,15 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"n": True}, "n"),
     ({"max_tokens": 1.5}, "max_tokens"),
     ({"stop": ["x"] * 5}, "stop"),
+    ({"messages": [{"role": "user", "content": [{"type": "text"}]}]},
+     "messages[0].content[0].text"),
+    ({"messages": [{"role": "assistant", "content": [{"type": "refusal", "text": "x"}]}]},
+     "messages[0].content[0].refusal"),
+    ({"response_format": {"type": "json_schema"}}, "response_format.json_schema"),
+    ({"response_format": {"type": "json_schema", "json_schema": {"name": "a"}}},
+     "response_format.json_schema.schema"),
+    ({"chat_template_kwargs": {"enable_thinking": "no"}}, "chat_template_kwargs"),
+    ({"chat_template_kwargs": {"enable_thinking": False, "tools": "x"}}, "chat_template_kwargs"),
     ({"stop": [1]}, "stop[0]"),
     ({"stream": "yes"}, "stream"),
     ({"stream_options": {"extra": 1}}, "stream_options.extra"),
@@ -77,6 +86,18 @@ async def test_a_wrong_field_is_named(proxy: Proxy) -> None:
         assert error["param"] == param
         assert param in error["message"]
     assert proxy.engine.requests == []
+
+
+@pytest.mark.parametrize(
+    ("prompt", "says"),
+    [([], "at least 1 item"), (["x"] * 65, "at most 64 items"), (3, "valid string")],
+)
+async def test_a_list_that_is_too_long_or_empty_is_not_called_a_wrong_type(
+    proxy: Proxy, prompt: Any, says: str
+) -> None:
+    error = error_of(await proxy.complete(prompt=prompt), 400)
+    assert error["param"] == "prompt"
+    assert says in error["message"]
 
 
 async def test_missing_fields_are_named(proxy: Proxy) -> None:

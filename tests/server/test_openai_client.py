@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import json
+from typing import Any
+
 import openai
+import pydantic
 import pytest
 
 from tests.server.harness import Proxy
@@ -38,6 +42,44 @@ async def test_a_chat_goes_on_with_the_answers_it_got(client: openai.AsyncOpenAI
             {"role": "user", "content": "Go on"},
         ],
     )
+
+
+async def test_a_chat_goes_on_with_what_the_client_has_parsed(
+    client: openai.AsyncOpenAI, proxy: Proxy
+) -> None:
+    class City(pydantic.BaseModel):
+        city: str
+
+    asked: Any = {"role": "user", "content": "Where?"}
+    proxy.engine.pieces = ['{"city": "Paris"}']
+    call = {"id": "c", "type": "function",
+            "function": {"name": "City", "arguments": '{"city": "Paris"}'}}  # fmt: skip
+    for deltas, fields in (
+        (None, {"response_format": City}),
+        ([{"tool_calls": [call]}], {"tools": [openai.pydantic_function_tool(City)]}),
+    ):
+        proxy.engine.deltas = deltas
+        first = await client.chat.completions.parse(model="demo", messages=[asked], **fields)
+        said: Any = first.choices[0].message
+        for again in (said, said.model_dump()):
+            await client.chat.completions.create(model="demo", messages=[asked, again, asked])
+            assert "parsed" not in json.dumps(proxy.engine.requests[-1]["messages"])
+
+
+async def test_switches_of_a_template_pass_and_marks_of_a_cache_do_not(
+    client: openai.AsyncOpenAI, proxy: Proxy
+) -> None:
+    part: Any = {"type": "text", "text": "Tides?", "cache_control": {"type": "ephemeral"}}
+    await client.chat.completions.create(
+        model="demo",
+        messages=[{"role": "user", "content": [part]}],
+        verbosity="low",
+        extra_body={"chat_template_kwargs": {"enable_thinking": False}},
+    )
+    sent = proxy.engine.requests[-1]
+    assert sent["chat_template_kwargs"] == {"enable_thinking": False}
+    assert "cache_control" not in json.dumps(sent)
+    assert "verbosity" not in sent
 
 
 async def test_a_stream_with_usage(client: openai.AsyncOpenAI, proxy: Proxy) -> None:
