@@ -21,7 +21,8 @@ import json
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -51,6 +52,8 @@ class GuardPlan:
         said: which of the bundle's cues the user has said, and may have said back.
         mode: ``probe`` for the canary, whose answer the engine scripts (see guard/engine/probe.py).
         nonce: what the canary's answer must say; empty otherwise.
+        day: when it was made, in UTC, as ``datetime.date.toordinal``: it says which targets have
+            expired, so that no worker of one engine, nor the proxy, takes it to be another day.
     """
 
     bundle: str
@@ -59,6 +62,7 @@ class GuardPlan:
     nonce: str = ""
     exempt: tuple[str, ...] = ()
     said: tuple[int, ...] = ()
+    day: int = field(default_factory=lambda: datetime.now(UTC).toordinal())
 
 
 def load_key(environ: Mapping[str, str] = os.environ) -> bytes:
@@ -103,6 +107,7 @@ def sign_plan(
         "n": plan.nonce,
         "x": sorted(plan.exempt),
         "s": sorted(plan.said),
+        "d": plan.day,
         "e": int(time.time() if now is None else now) + lifetime_s,
     }
     body = base64.urlsafe_b64encode(canonical_json(fields)).decode().rstrip("=")
@@ -162,6 +167,7 @@ def _read_signed(text: object, key: bytes) -> tuple[GuardPlan, int]:
             fields["n"],
             tuple(fields["x"]),
             tuple(map(int, fields["s"])),
+            int(fields["d"]),
         )
         return plan, int(fields["e"])
     except (binascii.Error, ValueError, KeyError, TypeError) as error:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -144,7 +143,7 @@ class LoadedBundle:
         always = self._some_always and plan.mode != "probe"
         if not plan.targets and not always:
             return None
-        row = self._until >= datetime.now(UTC).date().toordinal()
+        row = self._until >= plan.day
         if not always:
             row = torch.zeros_like(row)
         row[[self._index[target] for target in plan.exempt]] = False

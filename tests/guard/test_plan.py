@@ -30,6 +30,7 @@ CUES = st.lists(st.integers(0, 99), unique=True, max_size=4).map(sorted).map(tup
     st.text(max_size=16),
     IDS,
     CUES,
+    st.integers(1, 3_652_059),
 )
 def test_a_signed_plan_reads_as_it_was(
     bundle: str,
@@ -38,8 +39,9 @@ def test_a_signed_plan_reads_as_it_was(
     nonce: str,
     exempt: tuple[str, ...],
     said: tuple[int, ...],
+    day: int,
 ) -> None:
-    plan = GuardPlan(bundle, targets, mode, nonce, exempt, said)
+    plan = GuardPlan(bundle, targets, mode, nonce, exempt, said, day)
     text = sign_plan(plan, KEY, now=NOW)
     assert verify_plan(text, KEY, now=NOW) == plan
     assert admitted_plan(text, KEY) == plan
@@ -151,7 +153,7 @@ def test_a_signed_body_of_another_shape_is_refused(body: bytes) -> None:
         admitted_plan(f"ug1.{text}.{signature}", KEY)
 
 
-def test_the_signed_text_shows_nothing_but_digest_ids_mode_nonce_and_expiry() -> None:
+def test_the_signed_text_shows_nothing_but_digest_ids_mode_nonce_day_and_expiry() -> None:
     fields = json.loads(base64.urlsafe_b64decode(SIGNED.split(".")[1] + "=="))
     assert fields == {
         "b": "ab" * 32,
@@ -160,6 +162,7 @@ def test_the_signed_text_shows_nothing_but_digest_ids_mode_nonce_and_expiry() ->
         "n": "",
         "x": [],
         "s": [],
+        "d": PLAN.day,
         "e": int(NOW) + 300,
     }
 

@@ -8,7 +8,6 @@ import json
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -294,11 +293,10 @@ class Proxy:
         """The targets that the engine would enforce for the last plan that it got."""
         plan = self.engine.plans[-1]
         bundle = load_engine_bundle(self.settings.bundles, plan.bundle)
-        today = datetime.now(UTC).date().toordinal()
         always = {
             name
             for name, until in zip(bundle.target_ids, bundle.until.tolist(), strict=True)
-            if until >= today
+            if until >= plan.day
         }
         return tuple(sorted(always - set(plan.exempt) | set(plan.targets)))
 

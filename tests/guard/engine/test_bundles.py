@@ -55,6 +55,8 @@ def enforced(tmp_path: Path) -> Enforced:
         (GuardPlan("", exempt=("always", "until-today")), set()),
         (GuardPlan("", ("expired", "observed")), {"expired", "observed", "always", "until-today"}),
         (GuardPlan("", (CANARY_TARGET,), "probe"), {CANARY_TARGET}),
+        (GuardPlan("", day=TODAY.toordinal() - 1), {"always", "until-today", "expired"}),
+        (GuardPlan("", day=TODAY.toordinal() + 1), {"always"}),
     ],
 )
 def test_a_plan_adds_to_what_holds_always_and_exempts_from_it(
