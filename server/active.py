@@ -17,6 +17,7 @@ import numpy as np
 from classifiers import BatchingEncoder, Detector, StatementMatcher
 from guard.bundle import CANARY_TARGET, Bundle, BundleTarget, Tenant
 from guard.context import Span
+from guard.phrase_table import BundlePhrase
 from guard.phrases import Match, PhraseSearch
 from guard.plan import GuardPlan
 from guard.stream import ScannedPhrases, Scanner
@@ -62,19 +63,19 @@ class ActiveSet:
         """Whether a target is one of them."""
         return target in self.own or (target in self.standing and target not in self.lifted)
 
-    def search(self, text: str) -> list[tuple[int, Match]]:
-        """Every forbidden phrase in a whole text, with the index of its target in the bundle."""
-        return [(phrase.target, match) for phrase, match in self.scanner.find(text)]
+    def search(self, text: str) -> list[tuple[BundlePhrase, Match]]:
+        """Every forbidden phrase in a whole text; what its match names is of no use."""
+        return self.scanner.find(text)
 
     def hides(self, text: str) -> int | None:
         """Index of the target of a phrase that only a view of a text shows; None if none does."""
         found = self.search_hidden(text, find_views(text))
-        return found[0][0] if found else None
+        return found[0][0].target if found else None
 
-    def search_hidden(self, text: str, views: Sequence[View]) -> list[tuple[int, Span]]:
+    def search_hidden(self, text: str, views: Sequence[View]) -> list[tuple[BundlePhrase, Span]]:
         """Every phrase that only views of a text show, and where the sentence with it came from."""
         return [
-            (part.phrases[phrase].target, span)
+            (part.phrases[phrase], span)
             for view in views
             for part, in_views in zip(self.scanner.parts, self.in_views, strict=True)
             for phrase, span in in_views.hidden(view, text, part.search.search)

@@ -7,12 +7,15 @@ A target's ``context`` setting says how: ``redact`` the sentence, ``drop`` the w
 from __future__ import annotations
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from guard.bundle import Bundle, BundleTarget
 from guard.context import Span, Withheld, edit_context, overlapping, split_sentences
 from guard.decision import ContextEdit
+from guard.lexicon import is_word
 from guard.normalise import normalise
+from guard.phrase_table import BundlePhrase
 from guard.views import View, find_views
 from server.active import ActivePolicy, ActiveSet
 from server.detection import Findings, Touched
@@ -52,7 +55,7 @@ def filter_context(
         touched += [
             each
             for each in [
-                *_phrases(policy.bundle, active, text.text, views),
+                *_phrases(policy, active, text, views),
                 *_over_parts(policy.bundle, active, text, views),
             ]
             if each.target not in nowhere and not (text.turn and each.target in not_in_turns)
@@ -107,18 +110,33 @@ def _quiet(
     return nowhere, not_in_turns
 
 
-def _phrases(bundle: Bundle, active: ActiveSet, text: str, views: Sequence[View]) -> list[Touched]:
+def _phrases(
+    policy: ActivePolicy, active: ActiveSet, text: RequestText, views: Sequence[View]
+) -> list[Touched]:
     """The sentences that say a forbidden phrase or hide one, whatever detection made of them."""
-    found = [(target, Span(match.start, match.end)) for target, match in active.search(text)]
-    found += active.search_hidden(text, views)
-    if not found:
+    found = [(phrase, Span(match.start, match.end)) for phrase, match in active.search(text.text)]
+    found += active.search_hidden(text.text, views)
+    targets = policy.bundle.targets
+    said = [(phrase, targets[phrase.target].id, span) for phrase, span in found]
+    if text.write is None:
+        said = [each for each in said if not _labels(each[0], policy.standing, each[1])]
+    if not said:
         return []
-    sentences = split_sentences(text)
+    sentences = split_sentences(text.text)
     return [
-        Touched(sentence, bundle.targets[target].id)
-        for target, span in found
+        Touched(sentence, target)
+        for _, target, span in said
         for sentence in overlapping(sentences, span)
     ]
+
+
+def _labels(phrase: BundlePhrase, standing: AbstractSet[str], target: str) -> bool:
+    """Whether a phrase in a name is but what programs call things by ("page", "genre").
+
+    A name cannot be edited, so what it tells has the whole request refused; a single word of the
+    dictionary tells nothing there that would be worth it.
+    """
+    return target not in standing and is_word(phrase.text)
 
 
 def _over_parts(
@@ -133,10 +151,10 @@ def _over_parts(
 
     def said(within: str) -> dict[tuple[int, str], None]:
         found = active.search(within)
-        return {(target, normalise(within[m.start : m.end])): None for target, m in found}
+        return {(said.target, normalise(within[m.start : m.end])): None for said, m in found}
 
     def hidden(within: str, seen: Sequence[View]) -> dict[int, None]:
-        return dict.fromkeys(target for target, _ in active.search_hidden(within, seen))
+        return dict.fromkeys(said.target for said, _ in active.search_hidden(within, seen))
 
     new = [target for target, _ in said(text.glued).keys() - said(text.text).keys()]
     glued_views = find_views(text.glued)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ from guard.decision import Detection, Evidence, EvidenceKind
 from guard.policy import compile_policy
 from server.active import ActivePolicy
 from server.context_filter import filter_context
-from server.detection import Findings
+from server.detection import Findings, find_targets
+from server.errors import FieldRefusedError
 from server.wire.texts import chat_texts
 
 POLICY = """
@@ -24,7 +26,7 @@ targets:
     reason: copyright
     owner: legal@example.com
     detect: {aliases: [Mirelle Quay]}
-    forbid: {phrases: [florist]}
+    forbid: {phrases: [florist, blind florist, Qworrel]}
   - id: always
     title: A secret
     reason: secret
@@ -113,6 +115,48 @@ async def test_what_holds_in_every_answer_is_withheld_whatever_shows_it(
     active = await policy.active_set(["always"] if shown else [], frozenset())
     filter_context(policy, active, texts, findings)
     assert raw["messages"][1]["content"] == REDACTED
+
+
+def called(key: str) -> list[dict[str, Any]]:
+    """A call of a tool whose argument has a name, between two turns of the user."""
+    function = {"name": "search", "arguments": json.dumps({key: 1})}
+    return [
+        {"role": "user", "content": "Look it up."},
+        {
+            "role": "assistant",
+            "tool_calls": [{"id": "a", "type": "function", "function": function}],
+        },
+        {"role": "tool", "tool_call_id": "a", "content": "Nothing."},
+        {"role": "user", "content": "And then?"},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("key", "refused"),
+    [
+        # What programs call things by.
+        ("florist", False),
+        ("start_florist", False),
+        # More than a word of the dictionary, what never may be said, and who is named.
+        ("blind_florist", True),
+        ("qworrel", True),
+        ("nightjar", True),
+        ("mirelle_quay", True),
+    ],
+)
+async def test_a_word_that_names_an_argument_has_nothing_refused(
+    policy: ActivePolicy, key: str, refused: bool
+) -> None:
+    raw = {"messages": called(key)}
+    texts = chat_texts(raw)
+    findings = await find_targets(policy.detector, texts, frozenset())
+    active = await policy.active_set(["quay"], frozenset())
+    if refused:
+        with pytest.raises(FieldRefusedError, match="arguments#names"):
+            filter_context(policy, active, texts, findings)
+    else:
+        assert filter_context(policy, active, texts, findings).edits == ()
+        assert raw["messages"] == called(key)
 
 
 async def test_what_the_model_is_to_go_on_with_is_no_earlier_turn(policy: ActivePolicy) -> None:
