@@ -32,6 +32,7 @@ from server.pipeline_path import CONTEXT_PATH, DETECT_PATH, PipelinePath
 from server.policies import compile_files, encode_from_thread, log_warnings
 from server.reload import Reloader, ReloadState
 from server.request_path import PATHS, RequestPath
+from server.responses.path import RESPONSES_PATH, ResponsesPath
 from server.routes.guarded import AnswerRequest, GuardedEndpoint
 from server.routes.models import ModelsEndpoint
 from server.routes.operations import Operations
@@ -99,6 +100,7 @@ def create_app(
     pipeline = PipelinePath(steps)
     guarded: dict[str, AnswerRequest] = {
         **{url: partial(path.answer, api) for api, url in PATHS.items()},
+        RESPONSES_PATH: ResponsesPath(path).answer,
         CONTEXT_PATH: pipeline.context,
         DETECT_PATH: pipeline.detect,
     }
@@ -194,9 +196,9 @@ async def _http_error(request: Request, error: Exception) -> Response:
     answer: ApiError
     if status == 404:
         answer = UnknownPathError(
-            f"unknown path: {where}; served are `/v1/chat/completions`, `/v1/completions`,"
-            f" `/v1/models` and what `{OPENAPI_PATH}` lists: the model server's other paths would"
-            " not be guarded"
+            f"unknown path: {where}; served are `/v1/chat/completions`, `/v1/responses`,"
+            f" `/v1/completions`, `/v1/models` and what `{OPENAPI_PATH}` lists: the model server's"
+            " other paths would not be guarded"
         )
     elif status == 405:
         allow = (error.headers or {}).get("Allow", "") if isinstance(error, HTTPException) else ""

@@ -11,7 +11,7 @@ A request field is in one of four groups:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Final, Literal
 
@@ -225,14 +225,14 @@ def check_format(request: GuardedRequest) -> None:
     raise FieldError(f"`{param}` is missing; it is required", param=param)
 
 
-def strip_refused(raw: dict[str, Any]) -> None:
+def strip_refused(raw: dict[str, Any], refused: Mapping[str, Refusal] = REFUSED) -> None:
     """Take harmless values of refused fields out of ``raw``.
 
     Raises:
         FieldRefusedError: a refused field with any other value.
     """
-    for name in [name for name in raw if name in REFUSED]:
-        refusal = REFUSED[name]
+    for name in [name for name in raw if name in refused]:
+        refusal = refused[name]
         value = raw[name]
         same_as_n = name == "best_of" and _same(value, raw.get("n") or 1)
         if value is None or same_as_n or any(_same(value, item) for item in refusal.neutral):
@@ -248,8 +248,11 @@ def _same(value: object, neutral: object) -> bool:
     return type(value) is type(neutral) and value == neutral
 
 
-def refuse_media(value: object, param: str) -> None:
+def refuse_media(value: object, param: str, texts: Collection[str] = ("text", "refusal")) -> None:
     """Refuse content parts other than text, which pydantic would only call invalid.
+
+    Args:
+        texts: the types of parts that are text.
 
     Raises:
         FieldRefusedError: a part that holds an image, sound or a file.
@@ -258,7 +261,7 @@ def refuse_media(value: object, param: str) -> None:
         return
     for index, part in enumerate(value):
         kind = part.get("type") if isinstance(part, dict) else None
-        if isinstance(kind, str) and kind not in ("text", "refusal"):
+        if isinstance(kind, str) and kind not in texts:
             raise FieldRefusedError(
                 f"`{param}[{index}]` is of type `{kind[:40]}`, which is not supported:"
                 f" {_MEDIA}; send text parts only",

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from guard.policy.schema import Target
+from server.responses.request import ResponsesRequest
 from server.wire.chat import ChatRequest
 from server.wire.completions import CompletionRequest
 from server.wire.pipeline import ContextRequest, DetectRequest
@@ -21,6 +22,7 @@ _Bodies = dict[str, tuple[type[BaseModel], str]]
 # By path: the model of the body, and what the endpoint does.
 _GUARDED: Final[_Bodies] = {
     "/v1/chat/completions": (ChatRequest, "A chat completion, guarded."),
+    "/v1/responses": (ResponsesRequest, "A response, guarded; nothing is stored."),
     "/v1/completions": (CompletionRequest, "A completion, guarded."),
     "/v1/guard/context": (ContextRequest, "What of some texts may go into a prompt."),
     "/v1/guard/detect": (DetectRequest, "Which targets texts or a conversation touch."),

@@ -53,6 +53,36 @@ def test_the_model_knows_the_target_and_the_guard_keeps_it_from_saying_so(stack:
     assert known >= 4
 
 
+@pytest.mark.parametrize("question", [TOUCHING[0], HARMLESS[0]])
+def test_a_response_is_guarded_as_a_chat_is(stack: Stack, question: str) -> None:
+    responses = stack.client().responses
+    whole = responses.with_raw_response.create(
+        model=MODEL, input=question, temperature=0, max_output_tokens=40
+    )
+    text = whole.parse().output_text
+    assert text
+    assert forbidden_in(stack, text, question) == []
+    decision = stack.decision(whole.headers["x-guard-decision"])
+    assert decision["active"] == (["harry-potter"] if question in TOUCHING else [])
+    assert not alike(
+        lambda: (
+            responses.create(
+                model=MODEL, input=question, temperature=0, max_output_tokens=40
+            ).output_text
+        ),
+        lambda: stack.answer(question, max_tokens=40),
+    )
+    with responses.stream(
+        model=MODEL, input=question, temperature=0, max_output_tokens=40
+    ) as stream:
+        said = "".join(e.delta for e in stream if e.type == "response.output_text.delta")
+        final = stream.get_final_response()
+    assert said == final.output_text
+    assert forbidden_in(stack, said, question) == []
+    assert final.usage is not None
+    assert final.usage.output_tokens > 0
+
+
 def test_the_harmless_part_of_a_question_is_answered(stack: Stack) -> None:
     question = "What is the capital of France? And who wrote the Harry Potter books?"
     response = stack.client().chat.completions.with_raw_response.create(

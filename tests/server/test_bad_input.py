@@ -263,7 +263,7 @@ async def test_a_prompt_that_does_not_fit_has_the_code_that_clients_know(proxy: 
 
 
 async def test_a_path_that_is_not_served_says_which_are(proxy: Proxy) -> None:
-    answer = await proxy.client.post("/v1/responses", json={})
+    answer = await proxy.client.post("/v1/embeddings", json={})
     error = error_of(answer, 404)
     assert error["code"] == "unknown_url"
     assert "`/v1/chat/completions`" in error["message"]

@@ -109,6 +109,9 @@ def joined(text: str) -> str:
     for line in text.split("\n"):
         if line.startswith("data: {"):
             event = json.loads(line[6:])
+            if event.get("type", "").endswith(".delta"):
+                place = f"{event['item_id']}/{event.get('content_index')}"
+                out[place] = out.get(place, "") + event["delta"]
             for choice in event.get("choices") or ():
                 for name, piece in _texts(choice):
                     place = f"{choice['index']}/{name}"

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from tests.server.fuzz.live import ADMIN, SAYS, Live, fuzzed, says
 from tests.server.harness import MODEL
 
-PATHS: Final = ["/v1/chat/completions", "/v1/completions", "/v1/guard/context", "/v1/guard/detect",
-                "/admin/targets"]  # fmt: skip
+MODELS: Final = ["/v1/chat/completions", "/v1/responses", "/v1/completions"]
+TEXTS_OF: Final = [*MODELS, "/v1/guard/context", "/v1/guard/detect"]
+PATHS: Final = [*TEXTS_OF, "/admin/targets"]
 HEADERS: Final = {"Content-Type": "application/json", "Authorization": f"Bearer {ADMIN}"}
 # Surrogates that stand alone included: JSON may hold them, UTF-8 may not.
 TEXTS: Final = st.text(alphabet=st.characters(exclude_categories=()), max_size=60)
@@ -29,7 +30,8 @@ JSON: Final = st.recursive(
 FIELDS: Final = st.sampled_from(
     """temperature top_p n stop max_tokens logprobs top_logprobs seed response_format tools
     tool_choice documents stream_options logit_bias structured_outputs vllm_xargs user metadata
-    include_reasoning min_tokens echo prompt_logprobs chat_template_kwargs anything""".split()
+    include_reasoning min_tokens echo prompt_logprobs chat_template_kwargs anything
+    instructions text reasoning include truncation max_output_tokens""".split()
 )
 
 
@@ -50,41 +52,48 @@ def test_any_bytes(proxy: Live, path: str) -> None:
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_any_characters_in_a_chat(proxy: Live, stream: bool) -> None:
-    @fuzzed(0.06)
+@pytest.mark.parametrize("path", MODELS[:2])
+def test_any_characters_in_a_chat(proxy: Live, path: str, stream: bool) -> None:
+    name = "input" if path == "/v1/responses" else "messages"
+
+    @fuzzed(0.04)
     @given(messages=MESSAGES)
     def each(messages: list[dict[str, Any]]) -> None:
-        post(proxy, "/v1/chat/completions", encoded(messages=messages, stream=stream))
+        post(proxy, path, encoded(**{name: messages}, stream=stream))
 
     each()
 
 
-@pytest.mark.parametrize("path", PATHS[:2])
+@pytest.mark.parametrize("path", MODELS)
 def test_any_value_in_any_field(proxy: Live, path: str) -> None:
-    base: dict[str, Any] = {"messages": [{"role": "user", "content": "Tides?"}]}
-    base = base if "chat" in path else {"prompt": "Tides?"}
+    bases: dict[str, dict[str, Any]] = {
+        "/v1/chat/completions": {"messages": [{"role": "user", "content": "Tides?"}]},
+        "/v1/responses": {"input": "Tides?"},
+        "/v1/completions": {"prompt": "Tides?"},
+    }
 
-    @fuzzed(0.08)
+    @fuzzed(0.06)
     @given(fields=st.dictionaries(FIELDS, JSON, min_size=1, max_size=3))
     def each(fields: dict[str, Any]) -> None:
-        post(proxy, path, encoded(**base, **fields))
+        post(proxy, path, encoded(**bases[path], **fields))
 
     each()
 
 
-@pytest.mark.parametrize("path", PATHS[:4])
+@pytest.mark.parametrize("path", TEXTS_OF)
 def test_any_characters_in_texts_and_prompts(proxy: Live, path: str) -> None:
     def made(text: str) -> dict[str, Any]:
         parts = [{"type": "text", "text": text}]
         bodies: dict[str, dict[str, Any]] = {
             "/v1/chat/completions": {"messages": [{"role": "user", "content": parts}]},
+            "/v1/responses": {"input": text, "instructions": text},
             "/v1/completions": {"prompt": [text, text]},
             "/v1/guard/context": {"texts": [text], "query": text},
             "/v1/guard/detect": {"texts": [text]},
         }
         return bodies[path]
 
-    model = {"model": MODEL} if path in PATHS[:2] else {}
+    model = {"model": MODEL} if path in MODELS else {}
 
     @fuzzed(0.03)
     @given(text=TEXTS)

@@ -24,8 +24,9 @@ OPERATIONS: Final = [
 ]
 MODES: Final = {"allowed": GenerationMode.POSITIVE, "not allowed": GenerationMode.NEGATIVE}
 # A change of the policy is compiled and proved; a body is what there is most to vary of.
-SHARES: Final = {"/v1/chat/completions": 0.12, "/v1/completions": 0.08, "/v1/guard/context": 0.06,
-                 "/v1/guard/detect": 0.06, "/admin/targets": 0.02}  # fmt: skip
+SHARES: Final = {"/v1/chat/completions": 0.1, "/v1/responses": 0.08, "/v1/completions": 0.06,
+                 "/v1/guard/context": 0.05, "/v1/guard/detect": 0.05,
+                 "/admin/targets": 0.02}  # fmt: skip
 FEW: Final = 0.01
 
 

@@ -203,11 +203,16 @@ json_values = st.recursive(
 )
 
 
+# Those that are as short; they are no texts, in arguments either.
+SCHEMA_WORDS = {"$ref", "enum", "name", "not", "type"}
+
+
 def _strings(value: Any) -> list[str]:
     if isinstance(value, str):
         return [value]
     if isinstance(value, dict):
-        return [s for key, member in value.items() for s in (key, *_strings(member))]
+        keys = [key for key in value if key not in SCHEMA_WORDS]
+        return keys + [s for member in value.values() for s in _strings(member)]
     if isinstance(value, list):
         return [s for member in value for s in _strings(member)]
     return []
