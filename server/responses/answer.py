@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from pydantic_core import from_json
 
+from server.errors import UpstreamFailedError
 from server.responses.assembly import Assembly, Event
 from server.sse import encode_event
 from server.wire.answers import to_json
@@ -55,12 +57,17 @@ class ResponseAnswer:
         self._created = int(time.time())
 
     def whole(self, chat: bytes) -> bytes:
-        """The body for a whole answer of a chat."""
-        answer = from_json(chat)
-        choice = answer["choices"][0]
-        for _ in self._assembly.feed(choice["message"]):
-            pass
-        self._note(answer, choice)
+        """The body for a whole answer of a chat.
+
+        Raises:
+            UpstreamFailedError: it is none.
+        """
+        with _of_known_shape():
+            answer = from_json(chat)
+            choice = _first(answer)
+            for _ in self._assembly.feed(choice["message"]):
+                pass
+            self._note(answer, choice)
         for _ in self._assembly.end(whole=self._whole):
             pass
         return to_json(self._response(self._status))
@@ -71,19 +78,27 @@ class ResponseAnswer:
         both = ("response.created", "response.in_progress")
         return b"".join(self._event((kind, {"response": response})) for kind in both)
 
-    def chunk(self, data: bytes) -> Iterator[bytes]:
-        """The events of a chunk, or of the error that ends a stream."""
-        chunk = from_json(data)
-        if error := chunk.get("error"):
-            self._failed = True
-            told = {"code": "server_error", "message": error["message"]}
-            failed = self._response("failed", error=told)
-            yield self._event(("response.failed", {"response": failed}))
-            return
-        choice: Mapping[str, Any] = next(iter(chunk.get("choices") or ()), {})
-        for event in self._assembly.feed(choice.get("delta") or {}):
-            yield self._event(event)
-        self._note(chunk, choice)
+    def chunk(self, data: bytes) -> list[bytes]:
+        """The events of a chunk, or of the error that ends a stream.
+
+        Raises:
+            UpstreamFailedError: it is none.
+        """
+        with _of_known_shape():
+            chunk = from_json(data)
+            if "error" in chunk:
+                return [self.fail(chunk["error"]["message"])]
+            choice = _first(chunk)
+            events = [self._event(each) for each in self._assembly.feed(choice.get("delta") or {})]
+            self._note(chunk, choice)
+        return events
+
+    def fail(self, message: str) -> bytes:
+        """The event of a failure, after which there is none."""
+        self._failed = True
+        told = {"code": "server_error", "message": message}
+        response = self._response("failed", error=told)
+        return self._event(("response.failed", {"response": response}))
 
     def end(self) -> bytes:
         """The events of the end of a stream; none where it failed."""
@@ -134,6 +149,19 @@ class ResponseAnswer:
         data = to_json({"type": kind, "sequence_number": self._sequence, **members})
         self._sequence += 1
         return b"event: " + kind.encode() + b"\n" + encode_event(data)
+
+
+@contextmanager
+def _of_known_shape() -> Iterator[None]:
+    try:
+        yield
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise UpstreamFailedError("the model server sent an answer of an unknown shape") from error
+
+
+def _first(answer: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The only choice that was asked for; what is said in another was scanned apart from it."""
+    return next((each for each in answer.get("choices") or () if each.get("index") == 0), {})
 
 
 def _usage(chat: Mapping[str, Any] | None) -> dict[str, Any] | None:

@@ -15,6 +15,7 @@ Event = tuple[str, dict[str, Any]]
 
 # Of each kind of text: the item and the member of its part that hold it.
 _ITEM: Final = {"reasoning_text": "reasoning", "output_text": "message", "refusal": "message"}
+_THOUGHTS: Final = ("reasoning", "reasoning_content")
 _MEMBER: Final = {"reasoning_text": "text", "output_text": "text", "refusal": "refusal"}
 # None are told: they would name tokens that the guard kept from being said.
 _PROBABILITIES: Final[Mapping[str, Any]] = {"logprobs": []}
@@ -34,13 +35,16 @@ class Assembly:
         self.items: list[dict[str, Any]] = []
         self._name = name
         self._open: int | None = None  # the item whose text goes on
+        self._thoughts = ""  # the channel that they come in
         self._calls: dict[int, int] = {}  # by index in the chat, which item each is
 
     def feed(self, delta: Mapping[str, Any]) -> Iterator[Event]:
         """The events of a delta, or of a message."""
-        thought = delta.get("reasoning") or delta.get("reasoning_content")
+        # Engines tell thoughts by either name or by both. Each is scanned by itself, so that only
+        # one may be told.
+        self._thoughts = self._thoughts or next((name for name in _THOUGHTS if delta.get(name)), "")
         said = (
-            ("reasoning_text", thought),
+            ("reasoning_text", delta.get(self._thoughts)),
             ("output_text", delta.get("content")),
             ("refusal", delta.get("refusal")),
         )

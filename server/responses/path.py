@@ -47,19 +47,22 @@ class ResponsesPath:
         made = ResponseAnswer(decision.id.removeprefix("gd_"), raw)
         if isinstance(answer, WholeAnswer):
             return WholeAnswer(made.whole(answer.body))
-        return StreamedAnswer(_events(made, answer.events), answer.aclose)
+        return StreamedAnswer(_events(made, answer.events, decision), answer.aclose)
 
 
-async def _events(made: ResponseAnswer, chat: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def _events(
+    made: ResponseAnswer, chat: AsyncIterator[bytes], decision: Decision
+) -> AsyncIterator[bytes]:
     decoder = SseDecoder()
     yield made.begin()
-    async for piece in chat:
-        for sent in decoder.decode(piece):
-            if sent.data == DONE:
-                yield made.end()
-            else:
-                for event in made.chunk(sent.data):
+    try:
+        async for piece in chat:
+            for sent in decoder.decode(piece):
+                for event in [made.end()] if sent.data == DONE else made.chunk(sent.data):
                     yield event
+    except ApiError as error:
+        decision.outcome, decision.error = "failed", error.code
+        yield made.fail(error.message)
 
 
 def _rename(decision: Decision, places: Places) -> None:

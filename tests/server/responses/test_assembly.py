@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import TypeAdapter
 
+from server.errors import UpstreamFailedError
 from server.responses.answer import ResponseAnswer
 
 EVENT: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
@@ -106,10 +108,11 @@ def test_events_are_openais_and_add_up_to_the_response(
 
     # And nothing of the chat is lost, nor told twice.
     said: dict[str, str] = {}
+    names = ("reasoning", "reasoning_content")
+    thoughts = next((n for delta in deltas for n in names if delta.get(n)), "reasoning")
     for delta in deltas:
-        thought = delta.get("reasoning") or delta.get("reasoning_content")
         for kind, text in (
-            ("reasoning_text", thought),
+            ("reasoning_text", delta.get(thoughts)),
             ("output_text", delta.get("content")),
             ("refusal", delta.get("refusal")),
         ):
@@ -153,6 +156,24 @@ def test_a_stream_that_fails_ends_with_that() -> None:
     EVENT.validate_python(event)
     assert event["response"]["status"] == "failed"
     assert event["response"]["error"]["message"] == "it broke"
+
+
+@pytest.mark.parametrize(
+    "answer", ["1", "[]", '{"choices": 1}', '{"choices": []}', '{"choices": [{"index": 0}]}', "{"]
+)
+def test_an_answer_of_an_unknown_shape_is_the_engines_fault(answer: str) -> None:
+    with pytest.raises(UpstreamFailedError):
+        ResponseAnswer("1", RAW).whole(answer.encode())
+
+
+def test_what_was_scanned_apart_is_not_told_together() -> None:
+    answer = ResponseAnswer("1", RAW)
+    choices = [{"index": 1, "delta": {"content": "gate"}}]
+    other = json.dumps({"choices": choices}).encode()
+    sent = answer.chunk(chunk({"content": "Salt", "reasoning_content": "Mirelle"}))
+    sent += answer.chunk(other) + answer.chunk(chunk({"reasoning": " Quay"}))
+    said = texts(json.loads(answer.end().rpartition(b"data: ")[2])["response"]["output"])
+    assert said == {"output_text": "Salt", "reasoning_text": "Mirelle"}
 
 
 def test_what_was_asked_for_is_repeated_and_the_instructions_are_not() -> None:

@@ -174,6 +174,14 @@ async def test_a_stream_that_breaks_says_so(proxy: Proxy) -> None:
     assert decision["outcome"] == "failed"
 
 
+async def test_a_stream_of_an_unknown_shape_is_a_failure(proxy: Proxy) -> None:
+    proxy.engine.raw = [b'data: {"choices": 1}\n\n', b"data: [DONE]\n\n"]
+    answer = await proxy.client.post(URL, json={"model": "demo", "input": "?", "stream": True})
+    assert answer.text.count("response.failed") == 2  # the event's name, and its type
+    (decision,) = await proxy.decisions()
+    assert (decision["outcome"], decision["error"]) == ("failed", "upstream_error")
+
+
 async def test_nobody_without_a_key_learns_more_than_that(tmp_path: Path) -> None:
     policy = POLICY + TENANTS % ("0" * 64, "1" * 64)
     async with proxied(tmp_path, policy=policy) as proxy:
