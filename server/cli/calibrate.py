@@ -38,7 +38,7 @@ def register(subparsers: Subparsers) -> None:
         " harmless prompts it lets be taken for the target, how sure that is, and which come"
         " closest. Exit status: 0 done, 2 the policy is not valid.",
     )
-    parser.add_argument("path", type=Path, metavar="PATH", help="policy file, or folder of them")
+    policies.add_path(parser)
     parser.add_argument(
         "--report", type=Path, metavar="DIR", help="also write calibration.json and .html there"
     )

@@ -71,8 +71,32 @@ def register(subparsers: Subparsers) -> None:
 
 
 def _add_policy(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("path", type=Path, metavar="PATH", help="policy file, or folder of them")
+    add_path(parser)
     add_encoder(parser, "do without, for policies of names alone")
+
+
+class _NoMore(argparse.Action):
+    """Takes no second path; a shell gives several where a user meant all files of a folder."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[object] | None,
+        option_string: str | None = None,
+    ) -> None:
+        """End the command if there is one."""
+        if values:
+            parser.error(
+                f"{len(values) + 1} paths are given, and a policy is one file or one folder; for"
+                " files that belong together give the folder that holds them"
+            )
+
+
+def add_path(parser: argparse.ArgumentParser) -> None:
+    """Add the policy that a command is about."""
+    parser.add_argument("path", type=Path, metavar="PATH", help="policy file, or folder of them")
+    parser.add_argument("more", nargs="*", action=_NoMore, help=argparse.SUPPRESS)
 
 
 def add_encoder(parser: argparse.ArgumentParser, none: str) -> None:

@@ -6,7 +6,6 @@ import argparse
 import json
 import sys
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from guard.errors import PolicyError
@@ -31,7 +30,7 @@ def register(subparsers: Subparsers) -> None:
         " policy and goes live like an edit of it. A target works without, and one that is changed"
         " is only trained again by this command. Exit status: 0 done, 2 the policy is not valid.",
     )
-    parser.add_argument("path", type=Path, metavar="PATH", help="policy file, or folder of them")
+    policies.add_path(parser)
     parser.add_argument(
         "--json", action="store_true", help="print what was learnt as JSON, not as a table"
     )

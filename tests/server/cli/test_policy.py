@@ -29,6 +29,17 @@ def outcome_of(*tests: tuple[str, str], **fields: Any) -> dict[str, Any]:
     return target(tests=[{"prompt": p, "expect": e} for p, e in tests], **fields)
 
 
+@pytest.mark.parametrize("command", ["check", "compile"])
+def test_of_several_paths_it_says_to_give_their_folder(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = ["--out", tmp_path] if command == "compile" else []
+    with pytest.raises(SystemExit) as ended:
+        run(command, POLICIES / "harry-potter.yaml", POLICIES / "harbor-novels.yaml", *out)
+    assert ended.value.code == 2
+    assert "give the folder that holds them" in capsys.readouterr().err
+
+
 def test_the_shipped_policies_are_valid_and_pass_their_tests(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
