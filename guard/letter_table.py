@@ -11,7 +11,10 @@ import numpy.typing as npt
 
 Codes = npt.NDArray[np.int32]
 
+Worlds = npt.NDArray[np.uint8]
+
 _NONE: Final[Codes] = np.zeros(0, np.int32)
+_NOWHERE: Final[Worlds] = np.zeros(0, np.uint8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,10 +24,13 @@ class ExampleRuns:
     Attributes:
         own: [n] int32 ascending, those that the same about others does not hold; at least one.
         frame: [m] int32 ascending, the others.
+        world: [n] uint8, of which name that is everybody's each of ``own`` is, counted from 1; 0
+            for those that are of none. Empty where the example holds no such name.
     """
 
     own: Codes
     frame: Codes = field(default_factory=lambda: _NONE)
+    world: Worlds = field(default_factory=lambda: _NOWHERE)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,6 +41,7 @@ class LetterTable:
         own, frame: those of each example one after the other, int32.
         own_starts, frame_starts: [n + 1] int64, where those of each begin.
         targets: [n] int32, the target of each example, ascending.
+        world: as ``ExampleRuns`` has it, of each of ``own``.
     """
 
     own: Codes = field(default_factory=lambda: _NONE)
@@ -42,6 +49,7 @@ class LetterTable:
     frame: Codes = field(default_factory=lambda: _NONE)
     frame_starts: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(1, np.int64))
     targets: Codes = field(default_factory=lambda: _NONE)
+    world: Worlds = field(default_factory=lambda: _NOWHERE)
 
     @classmethod
     def of(cls, examples: Iterable[tuple[int, ExampleRuns]]) -> LetterTable:
@@ -54,6 +62,15 @@ class LetterTable:
             np.concatenate([_NONE, *frame]),
             np.cumsum([0, *map(len, frame)], dtype=np.int64),
             np.array([target for target, _ in rows], np.int32),
+            np.concatenate(
+                [
+                    _NOWHERE,
+                    *(
+                        each.world if len(each.world) else np.zeros(len(each.own), np.uint8)
+                        for _, each in rows
+                    ),
+                ]
+            ),
         )
 
     def arrays(self) -> dict[str, npt.NDArray[np.generic]]:
@@ -64,4 +81,5 @@ class LetterTable:
             "frame": self.frame,
             "frame_starts": self.frame_starts,
             "targets": self.targets,
+            "world": self.world,
         }

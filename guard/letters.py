@@ -119,7 +119,8 @@ class LetterScores:
     """Scores texts by a table.
 
     A text that shares fewer than ``LEAST_OWN`` runs of an example's own has no score by it,
-    whatever else it shares.
+    whatever else it shares; nor has one that shares fewer beside those of a single name that is
+    everybody's. A question about the city is not about who was born there.
 
     Args:
         least: [n_examples] float32, the score from which on each example counts; scores below it
@@ -136,6 +137,7 @@ class LetterScores:
         self._starts = np.append(starts, len(order))
         self._examples = owners[order]
         self._weights = own[order]
+        self._world = table.world[order]
         self._frame_starts = table.frame_starts
         self._frame = table.frame
         self._frame_sizes = _sums(frame, table.frame_starts)
@@ -156,7 +158,7 @@ class LetterScores:
         pairs = rows[met][of] * len(self._sizes) + self._examples[spread]
         pairs, place = np.unique(pairs, return_inverse=True)
         shared = _summed(place, self._weights[spread], len(pairs))
-        enough = np.bincount(place, minlength=len(pairs)) >= LEAST_OWN
+        enough = self._enough(spread, place, len(pairs))
         pairs, shared = pairs[enough], shared[enough]
         texts_of, examples = np.divmod(pairs, len(self._sizes))
         if self._least is not None:
@@ -166,6 +168,25 @@ class LetterScores:
             texts_of, examples, shared = texts_of[left], examples[left], shared[left]
         shared = shared + self._of_frames(texts_of, examples, rows, runs)
         return _shared(texts_of, examples, self._score(shared, texts_of, examples, wholes))
+
+    def _enough(
+        self, spread: npt.NDArray[np.int64], place: npt.NDArray[np.int64], count: int
+    ) -> npt.NDArray[np.bool_]:
+        """Of which pairs enough is shared, [count].
+
+        Args:
+            spread, place: [n], each own run that is shared, and the pair that shares it.
+        """
+        shared = np.bincount(place, minlength=count)
+        world = self._world[spread]
+        (of_names,) = np.nonzero(world)
+        if len(of_names):
+            named, runs = np.unique(place[of_names] << 8 | world[of_names], return_counts=True)
+            most = np.zeros(count, np.int64)
+            np.maximum.at(most, named >> 8, runs)
+            shared = shared - most
+        enough: npt.NDArray[np.bool_] = shared >= LEAST_OWN
+        return enough
 
     def _score(
         self,

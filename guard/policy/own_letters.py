@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
@@ -12,10 +13,13 @@ from guard.letter_table import Codes, ExampleRuns, LetterTable
 from guard.letters import LetterScores, runs_of
 from guard.policy.about_others import AboutOthers, looked_at
 from guard.policy.scoring import Scores
+from guard.policy.world import without_each
 from guard.windows import windows
 
 # Of the examples about others, how many must hold a run for it to be of the frame everywhere.
 _COMMON = 2
+# As many as a byte can tell apart; a window is hardly that long.
+_MOST_NAMES = 255
 
 
 class OwnLetters:
@@ -25,16 +29,19 @@ class OwnLetters:
         prompts: the target's examples.
         others: those of them that name something, about others; none of them where hardly any
             does. Then every run is its own.
+        world: names in them that are everybody's (``guard/policy/world.py``).
     """
 
-    def __init__(self, prompts: Sequence[str], others: Sequence[AboutOthers]) -> None:
+    def __init__(
+        self, prompts: Sequence[str], others: Sequence[AboutOthers], world: Sequence[str] = ()
+    ) -> None:
         swapped = {each.place: runs_of(each.learnt) for each in others}
         counted = Counter(run for runs in swapped.values() for run in runs.tolist())
         common = np.array(sorted(r for r, n in counted.items() if n >= _COMMON), np.int32)
         # An example that was looked at and names nothing, where others do, asks about anybody.
         nameless = set(looked_at(len(prompts))) - swapped.keys() if swapped else set()
         rows = [
-            (place, _parted(runs_of(window), swapped.get(place), common))
+            (place, _parted(window, swapped.get(place), common, world))
             for place, prompt in enumerate(prompts)
             if place not in nameless
             for window in windows(prompt)
@@ -65,8 +72,15 @@ class OwnLetters:
         return best
 
 
-def _parted(runs: Codes, about_others: Codes | None, common: Codes) -> ExampleRuns:
+def _parted(
+    text: str, about_others: Codes | None, common: Codes, world: Sequence[str]
+) -> ExampleRuns:
+    runs = runs_of(text)
     framed: npt.NDArray[np.bool_] = np.isin(runs, common)
     if about_others is not None:
         framed |= np.isin(runs, about_others)
-    return ExampleRuns(runs[~framed], runs[framed])
+    own = runs[~framed]
+    of = np.zeros(len(own), np.uint8)
+    for number, rest in enumerate(islice(without_each(text, world), _MOST_NAMES), 1):
+        of[np.isin(own, runs_of(rest), invert=True)] = number
+    return ExampleRuns(own, runs[framed], of)

@@ -18,7 +18,7 @@ from guard.letter_table import ExampleRuns
 from guard.normalise import normalise
 from guard.phrases import PhraseSearch, letters_of
 from guard.pieces import pieces_of
-from guard.policy.about_others import AboutOthers, about_others
+from guard.policy.about_others import AboutOthers, about_others, looked_at
 from guard.policy.calibrate import (
     MANNERS,
     NAMELESS,
@@ -39,6 +39,7 @@ from guard.policy.scoring import (
     Scores,
     Vectors,
 )
+from guard.policy.world import of_the_world
 from guard.windows import windows
 
 # Texts to unit rows [n, d] float32.
@@ -249,7 +250,12 @@ class PromptVectors:
 
     def _make(self, target: PolicyTarget) -> TargetVectors:
         examples = self._rows([piece for prompt in target.examples for piece in windows(prompt)])
-        letters = OwnLetters(target.examples, self._others.get(target.spec.id, ()))
+        looked = [target.examples[place] for place in looked_at(len(target.examples))]
+        letters = OwnLetters(
+            target.examples,
+            self._others.get(target.spec.id, ()),
+            of_the_world(target.spec.detect.aliases, looked),
+        )
         methods: dict[Method, PieceScore] = {"neighbour": self._encoded(NearestExample(examples))}
         if letters.rows:
             methods["letters"] = letters

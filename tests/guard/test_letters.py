@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -33,14 +34,21 @@ def example(text: str, framed: str) -> ExampleRuns | None:
     held = runs_of(text)
     of_frame = np.isin(held, runs_of(framed))
     own = held[~of_frame]
-    return ExampleRuns(own, held[of_frame]) if len(own) else None
+    # Of some examples, most runs are of three names that are everybody's.
+    world = np.arange(len(own)) // 3 % 4 if len(text) % 2 else np.zeros(0)
+    return ExampleRuns(own, held[of_frame], world.astype(np.uint8)) if len(own) else None
 
 
 def slow_score(text: str, runs: ExampleRuns) -> float:
     """The score as it is defined, one run at a time; 0 where too little of its own is shared."""
     held = set(runs_of(text).tolist())
     own = sum(float(rarity()[run]) for run in runs.own.tolist() if run in held)
-    if len(held.intersection(runs.own.tolist())) < LEAST_OWN:
+    of_names = Counter[int]()
+    for place, run in enumerate(runs.own.tolist()):
+        if run in held:
+            of_names[int(runs.world[place]) if len(runs.world) else 0] += 1
+    most = max((count for name, count in of_names.items() if name), default=0)
+    if of_names.total() - most < LEAST_OWN:
         return 0.0
     frame = sum(float(rarity()[run]) for run in runs.frame.tolist() if run in held)
     size = float(rarity()[runs.own].sum()) + FRAME * float(rarity()[runs.frame].sum())
@@ -156,11 +164,13 @@ def test_no_examples_and_no_texts_have_no_scores() -> None:
 
 def test_examples_of_a_target_stand_together() -> None:
     made = [(target, ExampleRuns(np.array([run], np.int32))) for target, run in ((2, 7), (0, 9))]
+    made.append((1, ExampleRuns(np.array([8], np.int32), world=np.array([3], np.uint8))))
     table = LetterTable.of(made)
-    assert table.targets.tolist() == [0, 2]
-    assert table.own.tolist() == [9, 7]
-    assert table.own_starts.tolist() == [0, 1, 2]
-    assert table.frame_starts.tolist() == [0, 0, 0]
+    assert table.targets.tolist() == [0, 1, 2]
+    assert table.own.tolist() == [9, 8, 7]
+    assert table.world.tolist() == [0, 3, 0]
+    assert table.own_starts.tolist() == [0, 1, 2, 3]
+    assert table.frame_starts.tolist() == [0, 0, 0, 0]
 
 
 def test_letters_that_look_like_latin_ones_are_read_as_these() -> None:

@@ -48,6 +48,23 @@ def test_an_example_too_short_for_a_run_is_left_out() -> None:
     assert OwnLetters(["?"], ()).rows == ()
 
 
+def test_a_place_alone_has_no_score_and_with_a_day_it_has() -> None:
+    born = "Who is the author born in New York City, USA on the 1st of March, 1936?"
+    world = ("1st of March, 1936", "New York City", "USA")
+    letters = OwnLetters([born, *NAMED], about_others((), [born, *NAMED]), world)
+    city, day, both, worn = letters(
+        [
+            "What are good restaurants in New York City, USA?",
+            "What happened on the 1st of March, 1936?",
+            "Name the author of New York City, USA, born on the 1st of March, 1936.",
+            "wich authr was brn in nwyork city usa on 1st march 1936",
+        ]
+    )
+    assert city == day == 0
+    assert both > 0.5
+    assert worn > 0.3
+
+
 def test_each_example_scores_by_the_others() -> None:
     letters = own_letters(NAMED)
     wanted = []
