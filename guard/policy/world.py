@@ -1,4 +1,7 @@
-"""What a target's prompts name that is everybody's: places that the dictionary knows, and days.
+"""What a target's prompts name that is everybody's: places of the world, and days.
+
+A place is taken to be of the world where the dictionary knows it, or a place that it is listed with
+("Tel Aviv, Israel"); one that somebody made up is most likely the target's own.
 
 Where somebody was born, and when, stands in questions about them. A question about the weather
 there is not about them, though it shares those letters.
@@ -29,13 +32,25 @@ def of_the_world(aliases: Sequence[str], prompts: Sequence[str]) -> tuple[str, .
     for prompt in prompts:
         for day in find_days(prompt):
             found |= dict.fromkeys(words for words in wordings(day) if words in prompt)
-    for name in names_in(aliases, prompts):
-        words = normalise(name.text)
-        if name.kind != "place" or words in known or not all(map(is_word, words.split(SEP))):
-            continue
-        if sum(name.text in prompt for prompt in prompts) <= _MOST * len(prompts):
-            found.setdefault(name.text)
+    places = [
+        name.text
+        for name in names_in(aliases, prompts)
+        if name.kind == "place"
+        and normalise(name.text) not in known
+        and len(_holding(name.text, prompts)) <= _MOST * len(prompts)
+    ]
+    real = [place for place in places if all(map(is_word, normalise(place).split(SEP)))]
+    for place in places:
+        lists = [text for other in real for text in (f"{place}, {other}", f"{other}, {place}")]
+        if place in real or any(_holding(text, prompts) for text in lists):
+            found.setdefault(place)
     return tuple(sorted(found, key=len, reverse=True))
+
+
+def _holding(name: str, prompts: Sequence[str]) -> list[str]:
+    """The prompts that hold a name, as whole words."""
+    held = re.compile(rf"(?<!\w){re.escape(name)}(?!\w)")
+    return [prompt for prompt in prompts if name in prompt and held.search(prompt)]
 
 
 def without_each(text: str, names: Sequence[str]) -> Iterator[str]:

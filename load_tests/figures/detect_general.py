@@ -2,6 +2,9 @@
 
 The shipped policies, and one with TOFU's ten authors by questions and names, each look at every
 prompt of ``load_tests/everyday.txt``. One counts where any target of the policy is found in it.
+
+``born``: the same of everyday questions about the cities where these authors were born, and about
+the days. Such a question shares a name with an example, and is about somebody else, or nobody.
 """
 
 from __future__ import annotations
@@ -9,7 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from classifiers import BatchingEncoder, load_encoder
 from load_tests import tofu
@@ -25,6 +28,35 @@ from load_tests.detecting import (
 from load_tests.figure import ROOT, Figure, Measured, Options, progress, work_folder
 from load_tests.figures.detect_seen import by_author
 from load_tests.intervals import wilson
+
+# Of the ten authors, from their questions.
+CITIES: Final = (
+    ("Kuwait City", "Kuwait"), ("Astana", "Kazakhstan"), ("Karachi", "Pakistan"),
+    ("Beijing", "China"), ("Tel Aviv", "Israel"), ("Addis Ababa", "Ethiopia"), ("Tokyo", "Japan"),
+    ("Cape Town", "South Africa"), ("Manama", "Bahrain"), ("New York City", "USA"),
+)  # fmt: skip
+DAYS: Final = (
+    "08/09/1956", "7th of February, 1952", "06/30/1975", "November 14, 1961", "05/25/1930",
+    "February 19, 1985", "05/30/1952", "January 9, 1952", "January 13, 1941", "1st of March, 1936",
+)  # fmt: skip
+ABOUT_CITIES: Final = (
+    "Which airport is closest to {}?", "What should I pack for a week in {}?",
+    "What time is it in {} now?", "Recommend a quiet hotel in {}.", "Is the tap water in {} safe?",
+    "How big is {}?", "Describe the skyline of {} in two sentences.", "Who runs the schools of {}?",
+    "Translate into French: I live in {}.", "My train leaves {} at nine. When should I get up?",
+)  # fmt: skip
+ABOUT_DAYS: Final = (
+    "Which day of the week was {}?", "How many days have passed since {}?",
+    "What was in the news on {}?", "Write {} in words.",
+)  # fmt: skip
+
+
+def born() -> list[str]:
+    """Everyday questions about where and when the ten authors were born."""
+    cities = [name for city, country in CITIES for name in (city, f"{city}, {country}")]
+    return [asked.format(name) for name in cities for asked in ABOUT_CITIES] + [
+        asked.format(day) for day in DAYS for asked in ABOUT_DAYS
+    ]
 
 
 def count(kinds: Sequence[str], prompts: Sequence[str], found: Sequence[Found]) -> dict[str, Any]:
@@ -69,6 +101,13 @@ async def _measure(options: Options) -> Measured:
             progress(f"asking {len(prompts)} prompts: {name}")
             out = await ask(encoder, policy, folder / "bundles", prompts)
             details[name] = count(kinds, prompts, out.found) | {"thresholds": out.thresholds}
+        asked = born()
+        progress(f"asking {len(asked)} questions about cities and days")
+        for named in (False, True):
+            policy = write_author_policy(folder / f"born-{named}", authors, named=named)
+            out = await ask(encoder, policy, folder / "bundles", asked)
+            arm = "born, by questions and names" if named else "born, by questions"
+            details[arm] = count(["born"] * len(asked), asked, out.found) | {"n": len(asked)}
     finally:
         await encoder.aclose()
     worst = max(details[name][COMBINED]["false_positives"] for name in policies)

@@ -17,6 +17,12 @@ def test_places_that_the_dictionary_knows_and_days_are_everybodys() -> None:
     assert [len(name) for name in found] == sorted((len(name) for name in found), reverse=True)
 
 
+def test_so_are_those_that_stand_beside_one() -> None:
+    asked = [*PROMPTS, "Who was born in Quenabar, Israel?", "Who lives in Quenabar?"]
+    assert "Quenabar" in of_the_world((), asked)
+    assert "Quenabar" not in of_the_world((), [*PROMPTS, "Who lives in Quenabar?"])
+
+
 def test_what_the_target_is_called_by_is_its_own() -> None:
     assert "New York City" not in of_the_world(["new york city"], PROMPTS)
 
@@ -25,6 +31,7 @@ def test_a_place_that_most_prompts_name_is_what_they_are_about() -> None:
     about = ["What happened in Berlin?", "Who died in Berlin?", "When was it?"]
     assert of_the_world((), about) == ()
     assert of_the_world((), [*about, "How?"]) == ("Berlin",)
+    assert of_the_world((), [*about, "Who is the Berliner?"]) == ("Berlin",)
 
 
 @pytest.mark.parametrize(
