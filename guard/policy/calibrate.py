@@ -1,9 +1,10 @@
 """How much like a target a request must be to be taken for it: a threshold a method, from data.
 
 Two samples speak. The *negatives* must be allowed to pass: the target's counterexamples, the
-general prompts shipped with the package, the target's own examples asked about others, and what
-other targets are asked with. Each kind is bounded by itself (see ``guard/policy/conformal.py``),
-since a promise about everyday prompts says nothing about near misses. The *typical* score is the
+general prompts shipped with the package, the target's own examples asked about others, everyday
+questions about the places that they name, and what other targets are asked with. Each kind is
+bounded by itself (see ``guard/policy/conformal.py``), since a promise about everyday prompts says
+nothing about near misses. The *typical* score is the
 median over the examples of each one's score by the other examples: what a prompt about the target
 that is no example looks like.
 
@@ -32,7 +33,7 @@ CLOSEST: Final = 5
 # Of scores and thresholds, after the point.
 _DIGITS: Final = 4
 
-Kind = Literal["counterexamples", "general", "others", "targets"]
+Kind = Literal["counterexamples", "general", "others", "places", "targets"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,7 @@ from guard.policy.scoring import (
     Scores,
     Vectors,
 )
-from guard.policy.world import of_the_world
+from guard.policy.world import World, of_the_world
 from guard.windows import windows
 
 # Texts to unit rows [n, d] float32.
@@ -222,7 +222,12 @@ class PromptVectors:
         if new:
             texts |= dict.fromkeys(piece for prompt in _general() for piece in _pieces(prompt))
         self._others: dict[str, list[AboutOthers]] = {}
+        self._world: dict[str, World] = {}
         for target in new:
+            looked = [target.examples[place] for place in looked_at(len(target.examples))]
+            world = of_the_world(target.spec.detect.aliases, looked)
+            self._world[target.spec.id] = world
+            texts |= dict.fromkeys(p for asked in world.questions for p in pieces_of(asked))
             others = about_others(target.spec.detect.aliases, target.examples)
             if len(others) >= _LEAST_NAMED:
                 self._others[target.spec.id] = others
@@ -250,11 +255,10 @@ class PromptVectors:
 
     def _make(self, target: PolicyTarget) -> TargetVectors:
         examples = self._rows([piece for prompt in target.examples for piece in windows(prompt)])
-        looked = [target.examples[place] for place in looked_at(len(target.examples))]
         letters = OwnLetters(
             target.examples,
             self._others.get(target.spec.id, ()),
-            of_the_world(target.spec.detect.aliases, looked),
+            self._world[target.spec.id].names,
         )
         methods: dict[Method, PieceScore] = {"neighbour": self._encoded(NearestExample(examples))}
         if letters.rows:
@@ -299,6 +303,7 @@ class PromptVectors:
         counterexamples = _Cut(target.counterexamples)
         general = _Cut(self._not_about(target))
         about_others = _Cut(others)
+        places = _Cut(self._world[target.spec.id].questions)
         for method, score in methods.items():
             negatives: dict[Kind, Negatives] = {
                 "counterexamples": counterexamples.scored(score),
@@ -306,6 +311,8 @@ class PromptVectors:
             }
             if others and (method != "neighbour" or "contrast" in methods):
                 negatives["others"] = about_others.scored(score)
+            if places:
+                negatives["places"] = places.scored(score)
             own = score.of_each_by_the_others()
             given = target.spec.detect.threshold if method == "neighbour" else None
             if given is not None:
@@ -339,6 +346,9 @@ class _Cut:
         self._prompts = [prompt for prompt, _ in pieces]
         self._pieces = [piece for _, own in pieces for piece in own]
         self._starts = np.cumsum([0, *(len(own) for _, own in pieces[:-1])])
+
+    def __bool__(self) -> bool:
+        return bool(self._prompts)
 
     def scored(self, score: PieceScore) -> Negatives:
         """Each by its best piece."""

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
 
 from guard.lexicon import is_word
 from guard.normalise import SEP, normalise
@@ -18,20 +20,45 @@ from guard.policy.named import names_in
 from guard.stand_ins.dates import find_days, wordings
 
 # A place that more of the prompts than this share name is what they are about.
-_MOST = 0.5
+_MOST: Final = 0.5
 
 
-def of_the_world(aliases: Sequence[str], prompts: Sequence[str]) -> tuple[str, ...]:
-    """Such names, as they are written, longer ones first; nothing that is an alias.
+# What people ask about a place, and about nobody.
+_ASKED: Final = (
+    "What is the weather like in {} today?",
+    "How many people live in {}?",
+    "Plan a weekend in {}.",
+    "Which language is spoken in {}?",
+)
+# Each place costs some sentences for the encoder.
+_MOST_ASKED: Final = 8
 
-    Args:
-        aliases, prompts: what a target is asked by.
-    """
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Such names, as they are written; nothing that is an alias."""
+
+    places: tuple[str, ...] = ()
+    days: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All of them, longer ones first."""
+        return tuple(sorted({*self.places, *self.days}, key=lambda name: (-len(name), name)))
+
+    @property
+    def questions(self) -> tuple[str, ...]:
+        """Harmless prompts about the first of the places."""
+        return tuple(asked.format(place) for place in self.places[:_MOST_ASKED] for asked in _ASKED)
+
+
+def of_the_world(aliases: Sequence[str], prompts: Sequence[str]) -> World:
+    """What is everybody's of what a target is asked by."""
     known = {normalise(alias) for alias in aliases}
-    found: dict[str, None] = {}
+    days: dict[str, None] = {}
     for prompt in prompts:
         for day in find_days(prompt):
-            found |= dict.fromkeys(words for words in wordings(day) if words in prompt)
+            days |= dict.fromkeys(words for words in wordings(day) if words in prompt)
     places = [
         name.text
         for name in names_in(aliases, prompts)
@@ -40,11 +67,12 @@ def of_the_world(aliases: Sequence[str], prompts: Sequence[str]) -> tuple[str, .
         and len(_holding(name.text, prompts)) <= _MOST * len(prompts)
     ]
     real = [place for place in places if all(map(is_word, normalise(place).split(SEP)))]
+    found = []
     for place in places:
         lists = [text for other in real for text in (f"{place}, {other}", f"{other}, {place}")]
         if place in real or any(_holding(text, prompts) for text in lists):
-            found.setdefault(place)
-    return tuple(sorted(found, key=len, reverse=True))
+            found.append(place)
+    return World(tuple(found), tuple(days))
 
 
 def _holding(name: str, prompts: Sequence[str]) -> list[str]:

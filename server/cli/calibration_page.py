@@ -43,6 +43,7 @@ _KINDS: dict[Kind, str] = {
     "counterexamples": "near misses (your counterexamples)",
     "general": "everyday prompts",
     "others": "your examples, about invented others",
+    "places": "everyday questions about places that your examples name",
 }
 
 
