@@ -75,12 +75,14 @@ def test_a_response_is_guarded_as_a_chat_is(stack: Stack, question: str) -> None
     with responses.stream(
         model=MODEL, input=question, temperature=0, max_output_tokens=40
     ) as stream:
-        said = "".join(e.delta for e in stream if e.type == "response.output_text.delta")
-        final = stream.get_final_response()
-    assert said == final.output_text
+        events = list(stream)
+    said = "".join(e.delta for e in events if e.type == "response.output_text.delta")
+    last = events[-1]
+    assert last.type in ("response.completed", "response.incomplete")
+    assert said == last.response.output_text
     assert forbidden_in(stack, said, question) == []
-    assert final.usage is not None
-    assert final.usage.output_tokens > 0
+    assert last.response.usage is not None
+    assert last.response.usage.output_tokens > 0
 
 
 def test_the_harmless_part_of_a_question_is_answered(stack: Stack) -> None:
