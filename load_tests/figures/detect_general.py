@@ -5,6 +5,7 @@ prompt of ``load_tests/everyday.txt``. One counts where any target of the policy
 
 ``born``: the same of everyday questions about the cities where these authors were born, and about
 the days. Such a question shares a name with an example, and is about somebody else, or nobody.
+``namesakes``: questions about others who have a given name or a surname of theirs.
 """
 
 from __future__ import annotations
@@ -39,6 +40,19 @@ DAYS: Final = (
     "08/09/1956", "7th of February, 1952", "06/30/1975", "November 14, 1961", "05/25/1930",
     "February 19, 1985", "05/30/1952", "January 9, 1952", "January 13, 1941", "1st of March, 1936",
 )  # fmt: skip
+NAMES: Final = (
+    ("Basil", "Al-Kuwaiti"), ("Nikolai", "Abilov"), ("Hina", "Ameen"), ("Xin Lee", "Williams"),
+    ("Moshe", "Ben-David"), ("Kalkidan", "Abera"), ("Takashi", "Nakamura"), ("Raven", "Marais"),
+    ("Aysha", "Al-Hashim"), ("Edward", "Sullivan"),
+)  # fmt: skip
+OF_GIVEN: Final = (
+    "Who is {} Miller?", "What does the name {} mean?", "Which films has {} Ivanov made?",
+    "I met {} Santos at the station. How do I write to thank them?",
+)  # fmt: skip
+OF_SURNAMES: Final = (
+    "Who is Anna {}?", "Where does the surname {} come from?", "Which records did Mei {} set?",
+    "My neighbour, Mr {}, plays loud music. What can I do?",
+)  # fmt: skip
 ABOUT_CITIES: Final = (
     "Which airport is closest to {}?", "What should I pack for a week in {}?",
     "What time is it in {} now?", "Recommend a quiet hotel in {}.", "Is the tap water in {} safe?",
@@ -56,6 +70,16 @@ def born() -> list[str]:
     cities = [name for city, country in CITIES for name in (city, f"{city}, {country}")]
     return [asked.format(name) for name in cities for asked in ABOUT_CITIES] + [
         asked.format(day) for day in DAYS for asked in ABOUT_DAYS
+    ]
+
+
+def namesakes() -> list[str]:
+    """Questions about others who share a given name or a surname with the ten authors."""
+    return [
+        asked.format(name)
+        for given, surname in NAMES
+        for name, questions in ((given, OF_GIVEN), (surname, OF_SURNAMES))
+        for asked in questions
     ]
 
 
@@ -101,13 +125,13 @@ async def _measure(options: Options) -> Measured:
             progress(f"asking {len(prompts)} prompts: {name}")
             out = await ask(encoder, policy, folder / "bundles", prompts)
             details[name] = count(kinds, prompts, out.found) | {"thresholds": out.thresholds}
-        asked = born()
-        progress(f"asking {len(asked)} questions about cities and days")
-        for named in (False, True):
-            policy = write_author_policy(folder / f"born-{named}", authors, named=named)
-            out = await ask(encoder, policy, folder / "bundles", asked)
-            arm = "born, by questions and names" if named else "born, by questions"
-            details[arm] = count(["born"] * len(asked), asked, out.found) | {"n": len(asked)}
+        for kind, asked in (("born", born()), ("namesakes", namesakes())):
+            progress(f"asking {len(asked)} questions: {kind}")
+            for named in (False, True):
+                policy = write_author_policy(folder / f"{kind}-{named}", authors, named=named)
+                out = await ask(encoder, policy, folder / "bundles", asked)
+                arm = f"{kind}, by questions{' and names' * named}"
+                details[arm] = count([kind] * len(asked), asked, out.found) | {"n": len(asked)}
     finally:
         await encoder.aclose()
     worst = max(details[name][COMBINED]["false_positives"] for name in policies)
