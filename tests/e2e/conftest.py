@@ -52,20 +52,20 @@ def wait_until(condition: Callable[[], bool], what: str) -> None:
         time.sleep(0.2)
 
 
-def alike(one: Callable[[], str], other: Callable[[], str], tries: int = 3) -> str:
+def alike(one: Callable[[], str], other: Callable[[], str], tries: int = 5) -> str:
     """ "" if two ways to ask for a greedy answer give the same to the byte, else what they gave.
 
     What is in the prefix cache, and a canary in the batch, change the order of sums, so two tokens
-    that are nearly as likely may change places between two runs of the very same request. Only
-    what differs at each of several tries is a difference.
+    that are nearly as likely may change places between two runs of the very same request. Two ways
+    differ if nothing that the one ever gave in several tries was given by the other.
     """
-    told = ""
+    ones, others = set[str](), set[str]()
     for _ in range(tries):
-        first, second = one(), other()
-        if first == second:
+        ones.add(one())
+        others.add(other())
+        if ones & others:
             return ""
-        told = f"{first!r} is not {second!r}"
-    return told
+    return f"{sorted(ones)} has nothing of {sorted(others)}"
 
 
 @dataclass(frozen=True)
