@@ -7,6 +7,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, fields
 from datetime import date
 from pathlib import Path
@@ -119,7 +120,10 @@ def write_bundle(
     digest = hashlib.sha256(manifest).hexdigest()
     place = root / digest
     try:
-        if not place.exists():
+        if place.exists():
+            with suppress(OSError):  # not where the folder is another's, who looks after it
+                os.utime(place)
+        else:
             _write_folder(root, place, {**members, "manifest.json": manifest})
     except OSError as error:
         raise BundleError(

@@ -17,6 +17,7 @@ from starlette.routing import Route
 from classifiers import BatchingEncoder, Encoder, load_encoder
 from guard.policy.compile import KnownTargets
 from server.active import ActivePolicy, PolicyHolder
+from server.bundle_upkeep import BundleUpkeep
 from server.canary import Canary, ServedModels
 from server.decisions import DecisionLog
 from server.errors import (
@@ -128,7 +129,10 @@ def create_app(
             retry_s=settings.canary_interval_s,
         )
         reloaders.append(reloader)
-        tasks = [asyncio.create_task(canary.run()), asyncio.create_task(reloader.run())]
+        upkeep = BundleUpkeep(
+            settings.bundles, lambda: policies.current.bundle.digest, reloader.write_again
+        )
+        tasks = [asyncio.create_task(each.run()) for each in (canary, reloader, upkeep)]
         try:
             yield
         finally:

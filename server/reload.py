@@ -114,6 +114,15 @@ class Reloader:
                 return False
             return True
 
+    async def write_again(self) -> None:
+        """Compile the policy on disk into the folder of bundles, and leave what is in force.
+
+        Raises:
+            GuardError: it cannot be compiled, or not written.
+        """
+        async with self._one_at_a_time:
+            await asyncio.to_thread(self._compile)
+
     async def change(self, edit: Callable[[], Callable[[], None]]) -> None:
         """Edit the policy on disk and put it into force; if that fails, take the edit back.
 
