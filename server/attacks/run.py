@@ -19,7 +19,7 @@ from server.attacks.item import Item
 from server.attacks.results import ARMS, Arm, Outcome, Result, count
 from server.attacks.transcripts import Held, Key, Transcripts, digest
 from server.evaluation.asking import Endpoint as EvaluationEndpoint
-from server.evaluation.asking import bearer, find_bundle
+from server.evaluation.asking import bearer, identify
 
 CONCURRENCY: Final = 16
 # A larger share of requests without any answer, over all or in one family, and nothing is measured.
@@ -60,7 +60,7 @@ class Run:
             GuardError: the folder cannot be written, or holds something else.
         """
         wanted, kept = self._tasks(), self._kept(arm)
-        aside = kept.claim({"model": endpoint.model, "bundle": asyncio.run(_bundle(endpoint))})
+        aside = kept.claim(asyncio.run(_identity(endpoint)))
         if aside is not None:
             sys.stderr.write(f"{arm}: another model or policy; its answers are now in {aside}\n")
         with bars(arm, len(wanted)) as bar:
@@ -144,9 +144,9 @@ def _check(arm: Arm, outcomes: Mapping[str, Outcome]) -> None:
         )
 
 
-async def _bundle(endpoint: Endpoint) -> str:
+async def _identity(endpoint: Endpoint) -> dict[str, str]:
     base = endpoint.url.removesuffix("/v1")
-    return await find_bundle(EvaluationEndpoint(base, endpoint.model, bearer(endpoint.key)))
+    return await identify(EvaluationEndpoint(base, endpoint.model, bearer(endpoint.key)))
 
 
 def endpoint(url: str, model: str, key: str) -> Endpoint:

@@ -92,14 +92,19 @@ async def find_endpoint(name: str, url: str, model: str, key: str) -> Endpoint:
     return Endpoint(base, served[0], bearer(key))
 
 
-async def find_bundle(endpoint: Endpoint) -> str:
-    """The digest of the policy in force behind an endpoint of this guard; empty for others."""
+async def identify(endpoint: Endpoint) -> dict[str, str]:
+    """Whose answers an endpoint gives: its ``model``, and behind a guard of ours what is in force.
+
+    ``bundle`` is the policy's digest, empty for others; ``guard`` is there only for ours, and says
+    its version, since another may decide otherwise by the same policy.
+    """
+    named = {"model": endpoint.model, "bundle": ""}
     try:
         async with _client(endpoint.url, endpoint.headers, 10) as client:
             body: Any = (await client.get("/readyz")).json()
-        return str(body["policy"]["bundle"])
+        return {**named, "bundle": str(body["policy"]["bundle"]), "guard": str(body["version"])}
     except (httpx.HTTPError, ValueError, KeyError, TypeError):
-        return ""
+        return named
 
 
 async def ask(

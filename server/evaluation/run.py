@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from guard.errors import GuardError
-from server.evaluation.asking import Endpoint, ask, ask_in_turn, find_bundle
+from server.evaluation.asking import Endpoint, ask, ask_in_turn, identify
 from server.evaluation.findings import ARMS, Said, Section, Suite
 from server.evaluation.progress import bar
 from server.evaluation.requests import Answer, Request
@@ -39,7 +39,7 @@ class Answers:
     """The answers of every arm that has answered everything.
 
     Attributes:
-        identities: of each arm: its model, and behind a guard the bundle in force.
+        identities: of each arm: its model, and behind a guard its version and the bundle in force.
     """
 
     by_arm: Mapping[str, Mapping[str, Answer]]
@@ -111,8 +111,7 @@ async def _ask(plan: Plan, wanted: Mapping[str, Sequence[Request]]) -> None:
     with contextlib.ExitStack() as open_:
         arms: dict[str, tuple[Endpoint, Transcript]] = {}
         for arm, endpoint in plan.endpoints.items():
-            identity = {"model": endpoint.model, "bundle": await find_bundle(endpoint)}
-            kept = Transcript(transcript_file(plan.folder, arm), identity)
+            kept = Transcript(transcript_file(plan.folder, arm), await identify(endpoint))
             arms[arm] = (endpoint, open_.enter_context(kept))
         for arm, (endpoint, kept) in arms.items():
             untimed = [each for each in wanted.get(arm, ()) if not each.timed]

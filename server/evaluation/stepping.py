@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from guard.errors import GuardError
-from server.evaluation.asking import Endpoint, ask, find_bundle, find_endpoint
+from server.evaluation.asking import Endpoint, ask, find_endpoint, identify
 from server.evaluation.drawings import STEPPED
 from server.evaluation.estimates import Estimate, ratio
 from server.evaluation.fact import Everyday, Fact
@@ -206,7 +206,7 @@ async def _ask(
     folder: Path,
     concurrency: int,
 ) -> dict[str, Answer]:
-    identity = {"model": endpoint.model, "bundle": await find_bundle(endpoint), "step": step.name}
+    identity = {**await identify(endpoint), "step": step.name}
     with Transcript(transcript_file(folder, name), identity) as kept:
         missing = [each for each in requests if kept.get(each) is None]
         with bar(len(missing), f"asking at `{step.name}`") as shown:

@@ -1,7 +1,8 @@
 """Answers kept in a folder as they come, so that a run that was cut off goes on where it was.
 
 One file for each arm: a first line that says what was asked, then one line for each answer. Answers
-are used again only while the arm is the same: the same model, and behind a guard the same bundle.
+are used again only while the arm is the same: the same model, and behind a guard the same bundle
+and version.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ And for those who write clients, ``/openapi.json``.
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.metadata import version
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -38,6 +39,7 @@ class Operations:
         self._metrics = metrics
         self._reload_state = reload_state
         self._openapi = to_json(openapi())
+        self._version = version("unlearn-guard")
 
     async def healthz(self, request: Request) -> Response:
         """200 as long as the process can answer."""
@@ -54,6 +56,7 @@ class Operations:
         body = {
             "status": "ready" if health.ok else "not ready",
             "reason": health.reason or None,
+            "version": self._version,
             "policy": {
                 "bundle": self._policies.current.bundle.digest,
                 "current": policy.current,

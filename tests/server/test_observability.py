@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+from importlib.metadata import version
 from pathlib import Path
 from typing import get_args
 
@@ -95,3 +96,9 @@ async def test_models_do_not_tell_where_they_are_stored(proxy: Proxy) -> None:
     answer = await proxy.client.get("/v1/models")
     assert [row["id"] for row in answer.json()["data"]] == ["demo"]
     assert "/secret/disk" not in answer.text
+
+
+async def test_readiness_tells_the_version_and_the_policy_in_force(proxy: Proxy) -> None:
+    ready = (await proxy.client.get("/readyz")).json()
+    assert ready["version"] == version("unlearn-guard")
+    assert (proxy.settings.bundles / ready["policy"]["bundle"]).is_dir()

@@ -25,13 +25,14 @@ class Scripted:
     Attributes:
         say: gives the answer.
         statuses: answered in turn before anything else; 200 means: answer.
-        bundle: as `/readyz` of the guard tells; empty for an endpoint without.
+        bundle: as `/readyz` of the guard tells, with the version; empty for an endpoint without.
         bodies: what was asked.
     """
 
     say: Say
     statuses: list[int] = field(default_factory=list)
     bundle: str = ""
+    version: str = "1"
     models: tuple[str, ...] = ("scripted",)
     refusal: str = ""
     no_completions: bool = False
@@ -55,7 +56,7 @@ class Scripted:
     async def _ready(self, request: HttpRequest) -> Response:
         if not self.bundle:
             return JSONResponse({}, 404)
-        return JSONResponse({"policy": {"bundle": self.bundle}})
+        return JSONResponse({"version": self.version, "policy": {"bundle": self.bundle}})
 
     async def _chat(self, request: HttpRequest) -> Response:
         body = await request.json()

@@ -10,7 +10,7 @@ import pytest
 
 from guard.errors import GuardError
 from server.evaluation import asking
-from server.evaluation.asking import Endpoint, ask, bearer, find_bundle, find_endpoint
+from server.evaluation.asking import Endpoint, ask, bearer, find_endpoint, identify
 from server.evaluation.requests import Answer, Request, chat, completion
 from server.evaluation.transcripts import Transcript, read
 from tests.server.evaluation.endpoints import Scripted, serving
@@ -117,13 +117,13 @@ def test_a_model_is_looked_up_or_must_be_chosen() -> None:
     two = Scripted(lambda text, _: "", models=("a", "b"), bundle="abc")
     with serving(one, two):
         found = asyncio.run(find_endpoint("guarded", one.url, "", ""))
-        assert (found.model, asyncio.run(find_bundle(found))) == ("scripted", "")
+        assert asyncio.run(identify(found)) == {"model": "scripted", "bundle": ""}
         with pytest.raises(GuardError, match=r"2 models \(a, b\).*`--guarded-model`"):
             asyncio.run(find_endpoint("guarded", two.url, "", ""))
         with pytest.raises(GuardError, match=r"serves no `c`, but a, b.*`--guarded-model`"):
             asyncio.run(find_endpoint("guarded", two.url, "c", ""))
         chosen = asyncio.run(find_endpoint("guarded", two.url, "b", ""))
-        assert (chosen.model, asyncio.run(find_bundle(chosen))) == ("b", "abc")
+        assert asyncio.run(identify(chosen)) == {"model": "b", "bundle": "abc", "guard": "1"}
     with pytest.raises(GuardError, match=r"`--guarded`.*does not answer"):
         asyncio.run(find_endpoint("guarded", one.url, "", ""))
     with pytest.raises(GuardError, match="no http"):

@@ -72,7 +72,7 @@ def test_a_report_is_written_for_machines_and_for_people(data: Path, tmp_path: P
         assert evaluated(data, tmp_path / "out", **arms) == 0
     found = report(tmp_path / "out")
     assert "Suppression, not removal" in found["intention"]
-    assert found["arms"]["guarded"] == {"model": "scripted", "bundle": "abc123"}
+    assert found["arms"]["guarded"] == {"model": "scripted", "bundle": "abc123", "guard": "1"}
     assert re.fullmatch(r"\d{4}-\d\d-\d\d", found["settings"]["date"])
     assert set(found["settings"]["data"]) == {"forget.jsonl", "retain.jsonl"}
     own = figures(tmp_path / "out")
