@@ -62,7 +62,7 @@ class Sizes:
     @classmethod
     def of(cls, *, quick: bool, limit: int) -> Sizes:
         """Of a run. A limit holds for everything."""
-        sizes = cls(30, 12, 6, 4) if quick else cls()
+        sizes = cls(20, 8, 4, 4) if quick else cls()
         if not limit:
             return sizes
 
