@@ -19,12 +19,12 @@ from install import REQUIREMENTS, ROOT, TORCH, TORCH_INDEX
 
 UV = "uv>=0.9"
 EXCLUDES = REQUIREMENTS / "excludes.txt"
-# What each is, from which extras, and from what else.
+# What each is, from which extras, and what else uv is told.
 LOCKS = {
     "cpu.lock": (
-        "Everything for vllm on CPU, the demo and development.",
-        ("cpu", "demo", "dev"),
-        ("requirements/linux.txt",),
+        "Everything for vllm on CPU, the demo, the adapters and development.",
+        ("cpu", "demo", "langchain", "llama-index", "dev"),
+        ("requirements/linux.txt", "--overrides", "requirements/overrides.txt"),
     ),
     "proxy.lock": ("The proxy and its sentence encoder, without vllm.", ("encoder",), ()),
 }

@@ -4,9 +4,6 @@ import asyncio
 from pathlib import Path
 
 import pytest
-
-pytest.importorskip("langchain_core", reason="the extra `langchain` is not installed")
-
 from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import RunnableLambda

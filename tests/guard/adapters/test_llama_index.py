@@ -4,9 +4,6 @@ import asyncio
 from pathlib import Path
 
 import pytest
-
-pytest.importorskip("llama_index.core", reason="the extra `llama-index` is not installed")
-
 from llama_index.core.schema import MetadataMode, Node, NodeWithScore, TextNode
 
 from guard.adapters.client import ContextRefusedError, ContextUnguardedError
