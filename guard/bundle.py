@@ -40,7 +40,7 @@ from guard.phrase_table import PhraseTable
 from guard.statements import Statements
 from guard.verbatim import RunFilters
 
-FORMAT: Final = 14
+FORMAT: Final = 15
 # The last day of what does not expire.
 NEVER: Final = np.iinfo(np.int32).max
 # The phrase that every bundle forbids for the canary's own target; see guard/plan.py.

@@ -55,11 +55,20 @@ _NONE: Final[Codes] = np.zeros(0, np.int32)
 @lru_cache(_KEPT)
 def runs_of(text: str) -> Codes:
     """The distinct runs of three letters of a text, [n] int32, ascending, not to be written to."""
-    if not text.isascii():
-        text = text.translate(confusables())
-    runs: Codes = np.unique(_runs(codes_of(normalise(text).replace(SEP, ""))))
+    runs: Codes = np.unique(_runs(codes_of(_letters(text))))
     runs.flags.writeable = False
     return runs
+
+
+def _letters(text: str) -> str:
+    """The letters of a text, small, those that look like Latin ones as these."""
+    if text.isascii():
+        return normalise(text).replace(SEP, "")
+    table = confusables()
+    # Again once they are small: of some letters only the small form looks like a Latin one.
+    folded = normalise(text.translate(table)).replace(SEP, "").translate(table)
+    # Folding makes Cherokee large, and then it looks like Latin capitals.
+    return folded.lower()
 
 
 def _runs(codes: npt.NDArray[np.uint32]) -> Codes:

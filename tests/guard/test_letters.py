@@ -8,20 +8,27 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
+from hypothesis import example as case
 from hypothesis import given
 from hypothesis import strategies as st
 
 from guard.letter_table import ExampleRuns, LetterTable
 from guard.letters import FRAME, LEAST_OWN, WITHIN, LetterScores, Weights, rarity, runs_of
 from guard.normalise import SEP, normalise
+from guard.views.lookalikes import confusables
 
 # Few letters, so that texts share runs by chance.
 TEXTS = st.text(alphabet="abc d", max_size=24)
 ANY = st.text(max_size=40)
 
 
+def letters_of(text: str) -> str:
+    latin = confusables()
+    return normalise(text.translate(latin)).replace(SEP, "").translate(latin).lower()
+
+
 def runs_in(text: str) -> set[str]:
-    letters = normalise(text).replace(SEP, "")
+    letters = letters_of(text)
     return {letters[at : at + 3] for at in range(len(letters) - 2)}
 
 
@@ -103,21 +110,28 @@ def test_what_may_be_left_out_is_below_the_threshold(
     assert at_least(least + 1e-5) <= kept <= at_least(0.0)
 
 
+@case("00🇦")
 @given(ANY)
 def test_a_text_has_as_many_runs_as_it_has_different_ones(text: str) -> None:
     held = runs_of(text)
     assert (np.diff(held) > 0).all()
     assert len(held) <= len(runs_in(text))
-    if normalise(text).isascii():
+    if letters_of(text).isascii():
         assert len(held) == len(runs_in(text))
 
 
+@case("00🇦")
 @given(ANY)
 def test_neither_spaces_nor_capitals_nor_punctuation_count(text: str) -> None:
-    # A capital may fold to other letters than its small one: of a text as it is folded, none does.
-    folded = normalise(text)
+    # A capital may look like another Latin letter than its small one: of Latin letters, none does.
+    folded = letters_of(text)
     spread = " ".join(folded.upper() if folded.isascii() else folded).replace(" ", ",-")
     assert runs_of(spread).tolist() == runs_of(text).tolist()
+
+
+@pytest.mark.parametrize("name", ["Гарри Поттер и философский камень", "Ծովի Ծաղիկ", "ᎠᏂᏴᏫᏯᎢ"])
+def test_capitals_do_not_count_in_other_scripts(name: str) -> None:
+    assert runs_of(name.upper()).tolist() == runs_of(name.lower()).tolist() != []
 
 
 def test_runs_that_many_words_hold_count_less_than_those_that_none_does() -> None:
